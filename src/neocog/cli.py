@@ -1,0 +1,495 @@
+"""The command line: each command is one call of the Python API."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neocog.errors import DataError, NeocogError, RecipeError
+from neocog.printing import Answers, accuracy_text, err, out, per_class, say, table
+
+if TYPE_CHECKING:
+    from neocog.models.catalogue import Entry
+    from neocog.run import Run
+
+app = typer.Typer(
+    name="neocog",
+    help="Train, explain and ship convolutional image classifiers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def main() -> None:
+    """Run the command line: a user's mistake ends in one readable error and exit code 2."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    _speak_any_script()
+    try:
+        # Outside its standalone mode typer gives the exit code back and leaves the errors to us.
+        code = app(arguments, prog_name="neocog", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except BrokenPipeError:
+        # The reader of a pipe, such as head, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        _fail("interrupted. A run that was in training goes on from its last checkpoint: neocog resume RUN", 130)
+    except Exception as error:
+        message = _message(error)
+        if debug or message is None:
+            raise
+        _fail(message, 2)
+
+
+def _fail(message: str, code: int) -> None:
+    sys.stdout.flush()
+    if message:
+        err.print(f"error: {message}" if code == 2 else message, style="red", markup=False)
+    sys.exit(code)
+
+
+def _message(error: Exception) -> str | None:
+    """Say what a user can do about an error; None for one that is a fault of neocog's own."""
+    if isinstance(error, NeocogError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}. Check the path, its permissions and the space on the disk."
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "the memory is full. Try a smaller --batch-size, a smaller --set data.image_size=… or cache = disk."
+    if hasattr(error, "format_message"):
+        return _usage(error)
+    return None
+
+
+def _usage(error: Any) -> str:
+    """Put typer's finding about a command line into a sentence, with the help that fits; empty where it is shown."""
+    context: Any = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "neocog"
+    kind, message = type(error).__name__, str(error.format_message()).strip().rstrip(".")
+    if kind == "NoArgsIsHelpError":
+        return ""
+    if kind == "NoSuchOption":
+        known = [name for option in context.command.params for name in option.opts if name.startswith("--")]
+        near = difflib.get_close_matches(error.option_name, known, n=1, cutoff=0.5)
+        message = f"there is no option {error.option_name}" + (f"; did you mean {near[0]}?" if near else "")
+    elif kind == "BadOptionUsage":
+        message = f"{error.option_name} needs a value behind it"
+    elif kind == "MissingParameter" and error.param is not None:
+        message = f"{error.param.metavar or error.param.name} is missing: {error.param.help}"
+    elif kind == "BadParameter" and error.param is not None:
+        name = next((name for name in error.param.opts if name.startswith("--")), error.param.metavar)
+        message = f"{name}: {error.message}"
+    elif "extra argument" in message:
+        message += ". A text with blanks, such as a network in the notation, stands in quotes"
+    end = "" if message.endswith(("?", ".")) else "."
+    return f"{message}{end} More: {command} --help"
+
+
+def _speak_any_script() -> None:
+    """Names of files may hold letters, or bytes, that the terminal's encoding does not know."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # a pipe on Windows has an encoding of its own country; ours is UTF-8 as in every file
+            encoding = None if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"expected a whole number, not {text!r}.") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"expected a number such as 0.01, not {text!r}.") from None
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def choose(text: str) -> str:
+        if text not in choices:
+            raise typer.BadParameter(f"expected {', '.join(choices[:-1])} or {choices[-1]}, not {text!r}.")
+        return text
+
+    return choose
+
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NETWORK", help="A network: a name, a text in the notation, or a Python path."),
+]
+OutOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder of the run; else the next number under runs.")
+]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run folder or a .safetensors file.")]
+
+
+@app.callback(invoke_without_command=True)
+def _common(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; works everywhere.")] = False,
+) -> None:
+    if version:
+        from neocog import __version__
+
+        say(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="A data set by name, a folder of images, or a CSV file.")
+    ] = None,
+    model: ModelOption = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="RECIPE", help="A built-in recipe by name, or a TOML file.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(parser=_whole, metavar="N", help="Passes over the training images.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(parser=_whole, metavar="N", help="Images a step.")] = None,
+    lr: Annotated[float | None, typer.Option(parser=_number, metavar="X", help="Learning rate.")] = None,
+    seed: Annotated[int | None, typer.Option(parser=_whole, metavar="N", help="Seed of everything random.")] = None,
+    device: Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or mps.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(parser=_whole, metavar="N", help="Epochs without improvement before it stops.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse a folder with unreadable files.")] = False,
+    out: OutOption = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Any key of the recipe; neocog recipes default has all."),
+    ] = None,
+) -> None:
+    """Train a classifier: from images to a run."""
+    from neocog.recipe import parse_assignment
+    from neocog.training.session import train as train_run
+
+    flags = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "device": device, "patience": patience}
+    values: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+    if strict:
+        values["strict"] = True
+    for text in setting or []:
+        key, value = parse_assignment(text)
+        if "." not in key:
+            raise RecipeError(f"--set {text!r}: expected table.key=value, such as train.epochs=3.")
+        values[key] = value
+    _report(train_run(data, recipe=recipe, model=model, out=out, **values))
+
+
+@app.command()
+def demo(out: OutOption = None) -> None:
+    """Train the default recipe on MNIST and predict a few test images: a first look at everything."""
+    from neocog.classifier import load
+    from neocog.training.session import train as train_run
+
+    run = train_run("mnist", out=out)
+    files = _write_examples(run)
+    _report(run)
+    say("\nSome test images, their file names beginning with the true digit:")
+    Answers().print_table(load(run).stream(files), 3)
+    say(
+        f"\nLook at {run.path / 'curves.png'} and {run.path / 'mistakes.png'}, then try:\n"
+        f"  neocog predict {run.path} {files[0].parent}\n"
+        f"  neocog evaluate {run.path}\n"
+        "  neocog summary lenet5\n"
+        "  neocog train fashion-mnist --model lenet5 --epochs 3\n"
+        "  neocog train path/to/your/folder"
+    )
+
+
+@app.command()
+def resume(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    model: ModelOption = None,
+) -> None:
+    """Go on with an interrupted run; it ends with the bits of an uninterrupted one."""
+    from neocog.run import Run
+    from neocog.training.session import resume as resume_run
+
+    before = Run(run)
+    if before.finished:
+        say(f"{run} is finished already.")
+    _report(resume_run(before, model=model))
+
+
+@app.command()
+def evaluate(
+    run: RunArgument,
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="Images with labels; else those the run was judged by.")
+    ] = None,
+    model: ModelOption = None,
+    as_format: Annotated[
+        str, typer.Option("--format", parser=_one_of("table", "json"), metavar="table|json", help="How to print.")
+    ] = "table",
+) -> None:
+    """Compare a classifier's answers with the labels of a data set, a folder or a CSV file."""
+    import json
+
+    from neocog.classifier import load
+    from neocog.data import Skipped
+    from neocog.recipe import Recipe
+
+    classifier, skipped = load(run, model=model), list[Skipped]()
+    images, part = classifier.images_to_evaluate(data, on_skip=skipped.append)
+    evaluation = classifier.evaluate(images)
+    source = data or Recipe.from_text(classifier.metadata.recipe, source=run).data.source
+    if as_format == "json":
+        found = {"source": source, "part": part, "skipped": len(skipped)} | evaluation.figures()
+        out.print_json(json.dumps(found), ensure_ascii=False)
+    else:
+        figures = accuracy_text(evaluation.accuracy, evaluation.images, evaluation.interval)
+        say(f"{source}{', ' if part else ''}{part}: accuracy {figures}, loss {evaluation.loss:.4f}")
+        say(per_class(evaluation))
+    for item in skipped:
+        err.print(f"left out: {item.path}: {item.reason}", markup=False)
+
+
+@app.command()
+def predict(
+    run: RunArgument,
+    images: Annotated[
+        list[str],
+        typer.Argument(metavar="IMAGE", help="Image files, globs, folders, or - for a list on standard input."),
+    ],
+    top: Annotated[int, typer.Option(parser=_whole, metavar="K", help="How many labels to show.")] = 3,
+    min_confidence: Annotated[
+        float, typer.Option(parser=_number, metavar="P", help='Below this probability the answer is "unsure".')
+    ] = 0.0,
+    model: ModelOption = None,
+    as_format: Annotated[
+        str,
+        typer.Option(
+            "--format", parser=_one_of("table", "json", "csv"), metavar="table|json|csv", help="How to print."
+        ),
+    ] = "table",
+) -> None:
+    """Classify images; thousands stream in batches.
+
+    Exit code 1 says that some of the files could not be read, 2 that none could.
+    """
+    if top < 1:
+        raise RecipeError(f"--top {top}: expected the number of labels to show, at least 1.")
+    if not 0 <= min_confidence <= 1:
+        raise RecipeError(f"--min-confidence {min_confidence:g}: expected a probability from 0 to 1.")
+    # torch takes a while to import; a mistake in the names need not wait for it.
+    _refuse_missing(images)
+    from neocog.classifier import load
+
+    classifier = load(run, model=model)
+    top = min(top, len(classifier.classes))
+    answers, given = classifier.stream(_files(images), top=top, min_confidence=min_confidence), Answers()
+    {"table": given.print_table, "json": given.print_json, "csv": given.print_csv}[as_format](answers, top)
+    if not given.good and not given.bad:
+        raise DataError("standard input named no files: give a path a line.")
+    if given.bad:
+        sys.stdout.flush()
+        total = given.good + given.bad
+        err.print(f"{given.bad:,} of {total:,} {'file' if total == 1 else 'files'} could not be read.")
+        raise typer.Exit(1 if given.good else 2)
+
+
+@app.command()
+def summary(
+    model: Annotated[
+        str, typer.Argument(metavar="NETWORK", help="A network: a name, a text in the notation, or a Python path.")
+    ],
+    input_shape: Annotated[str, typer.Option("--input", metavar="CxHxW", help="Shape of an image.")] = "",
+    classes: Annotated[
+        int | None,
+        typer.Option(parser=_whole, metavar="N", help="Number of classes, where the network leaves it."),
+    ] = None,
+) -> None:
+    """Show a network layer by layer: shapes, parameters, multiplications, receptive fields, memory."""
+    from neocog.models.catalogue import Entry
+    from neocog.models.reference import resolve
+    from neocog.notation import parse_shape
+    from neocog.summary import summarize
+
+    meant = resolve(model)
+    usual = meant.input_shape if isinstance(meant, Entry) else None
+    if not input_shape and usual is None:
+        raise RecipeError("give the shape of an image: --input CxHxW, such as --input 1x28x28.")
+    shape = parse_shape(input_shape) if input_shape or usual is None else usual
+    if classes is not None and classes < 1:
+        raise RecipeError(f"--classes {classes}: expected a number of classes, at least 1.")
+    say(str(summarize(model, shape, classes)))
+
+
+@app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the runs lie.")] = Path("runs"),
+) -> None:
+    """List the runs of a folder."""
+    from neocog.run import runs_in
+
+    damaged = list[str]()
+    rows = [_run_row(run, damaged.append) for run in runs_in(folder)]
+    if not rows:
+        say(f"There are no runs in {folder}. Begin one with: neocog train mnist")
+        return
+    heads = ("run", "accuracy", "on", "epochs", "data", "network")
+    say(table(heads, rows, right=("accuracy", "epochs")))
+    for problem in damaged:
+        err.print(problem, markup=False)
+    if any(row[2] == "validation" for row in rows):
+        say("validation: those images were used to choose the weights, so the figure is a little too good.")
+
+
+@app.command()
+def datasets() -> None:
+    """List the data sets known by name."""
+    from neocog.data.registry import available
+
+    rows = []
+    for entry in available():
+        train_images, test_images = (f"{number:,}" for number in entry.images)
+        what = f"{entry.description}; {entry.where}"
+        rows.append((entry.name, entry.size, str(entry.classes), train_images, test_images, what))
+    heads = ("name", "image", "classes", "training", "test", "what, and where it comes from")
+    say(table(heads, rows, right=("classes", "training", "test")))
+    say("A folder of images works as well: root/<class>/… or root/{train,val,test}/<class>/…")
+
+
+@app.command()
+def models(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Say more about this one.")] = None,
+) -> None:
+    """List the networks known by name, or say more about one."""
+    from neocog.models.catalogue import entries, find
+
+    if name:
+        say(_about(find(name)))
+        return
+    rows = [(entry.name, f"{entry.parameters:,}", _shape(entry), entry.description) for entry in entries()]
+    say(table(("name", "parameters", "input", "what"), rows, right=("parameters",)))
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Print this one whole, with every key.")] = None,
+) -> None:
+    """List the built-in recipes, or print one whole: the beginning of one's own."""
+    from neocog.recipe import Recipe, builtin_names
+
+    if name:
+        sys.stdout.write(Recipe.load(name).text())
+        return
+    say(table(("name", "what"), [(known, Recipe.load(known).description) for known in builtin_names()]))
+
+
+def _report(run: Run) -> None:
+    """Say what a run has come to, where things lie and what to type next."""
+    from neocog.run import SKIPPED
+
+    metrics = run.metrics
+    if not metrics:
+        say(f"Stopped. Go on with: neocog resume {run.path}")
+        raise typer.Exit(130)
+    for note in metrics["notes"]:
+        say(f"note: {note}")
+    if metrics["skipped"]:
+        say(f"note: {metrics['skipped']:,} files could not be used and were left out; see {run.path / SKIPPED}")
+    part = "test" if "test" in metrics else "valid"
+    figures = metrics[part]
+    label = "test accuracy" if part == "test" else "validation accuracy (validation, used to choose)"
+    say(f"{label} {accuracy_text(figures['accuracy'], figures['images'], figures['interval95'])}")
+    if metrics["validation_origin"] == "test":
+        say("The test set was also the validation set: this figure was used to choose.")
+    pictures = ", ".join(sorted(path.name for path in run.path.glob("*.png")))
+    say(f"run       {run.path}\npictures  {pictures}\nnext      neocog predict {run.path} IMAGE…")
+
+
+def _run_row(run: Run, complain: Callable[[str], None]) -> tuple[str, ...]:
+    try:
+        recipe, metrics, epochs = run.recipe, run.metrics, len(run.history)
+    except NeocogError as error:
+        # One damaged run must not hide the others.
+        complain(str(error))
+        return str(run.path), "", "damaged", "", "", ""
+    part = "test" if "test" in metrics else "valid"
+    accuracy = f"{100 * metrics[part]['accuracy']:.2f} %" if part in metrics else ""
+    on = {"test": "test", "valid": "validation"}[part] if metrics else "not finished"
+    if metrics and metrics["validation_origin"] == "test":
+        on = "validation"
+    source, network = Path(recipe.data.source).name, " ".join(recipe.model.network.split())
+    shown = network if len(network) <= 60 else f"{network[:59]}…"
+    return str(run.path), accuracy, on, str(epochs), source, shown
+
+
+def _about(entry: Entry) -> str:
+    lines = [
+        f"{entry.name}: {entry.description}",
+        f"source      {entry.source}",
+        f"usual use   images {_shape(entry)}, {entry.num_classes} classes, {entry.parameters:,} parameters",
+        f"images of   at least {entry.minimum_size} x {entry.minimum_size} pixels",
+    ]
+    if entry.notation is not None:
+        written = [line.strip() for line in entry.notation.strip().splitlines()]
+        lines += ["notation", *(f"  {line}" for line in written)]
+    return "\n".join([*lines, f"layers      neocog summary {entry.name}"])
+
+
+def _shape(entry: Entry) -> str:
+    return "x".join(map(str, entry.input_shape))
+
+
+def _write_examples(run: Run) -> list[Path]:
+    """Write the first test image of each class as a file, for something to predict."""
+    from PIL import Image
+
+    from neocog.data import load_images
+
+    classifier = run.classifier()
+    images = load_images("mnist", classifier.geometry, classifier.classes)
+    folder = run.path / "examples"
+    folder.mkdir(exist_ok=True)
+    files = []
+    for label, name in enumerate(images.classes):
+        first = int((images.labels == label).nonzero()[0])
+        files.append(folder / f"{name}-test-{first}.png")
+        Image.fromarray(images.images[first, 0].numpy()).save(files[-1])
+    return files
+
+
+def _refuse_missing(images: list[str]) -> None:
+    """Raise `DataError` for a name that cannot be meant, before anything is loaded."""
+    import glob
+
+    for image in images:
+        if image != "-" and not glob.has_magic(image) and not Path(image).exists():
+            raise DataError(f"no file or folder is called {image}. Mind the spelling, or give a pattern such as *.jpg.")
+
+
+def _files(images: list[str]) -> Iterator[str | Path]:
+    """Give the files that the arguments name; each line of standard input is a file or a folder as it is."""
+    from neocog.data import image_files
+
+    for image in images:
+        if image != "-":
+            yield from image_files([image])
+            continue
+        for line in sys.stdin:
+            name = line.rstrip("\r\n")
+            if name.strip():
+                # One missing file among thousands is told in its place and stops nothing.
+                yield from image_files([name]) if Path(name).is_dir() else [name]

@@ -1,0 +1,157 @@
+"""What happens in a forward pass, layer by layer, of any module at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.parameter import is_lazy
+
+from neocog.errors import ModelError
+
+
+@dataclass(frozen=True)
+class TracedLayer:
+    """One call of one layer, for a batch of one image.
+
+    `output_shape` has no batch dimension and is None for a layer that holds parameters but was not called, or
+    that gave no tensor. A layer that is called again is there again, without its parameters.
+    `parameters`, `trainable` and `macs` are counts; `activation_bytes` and `parameter_bytes` are as stored.
+    """
+
+    name: str
+    text: str
+    output_shape: tuple[int, ...] | None
+    parameters: int
+    trainable: int
+    macs: int
+    activation_bytes: int
+    parameter_bytes: int
+    called: bool
+
+
+def trace(model: nn.Module, input_shape: tuple[int, ...]) -> list[TracedLayer]:
+    """Run one image of zeros, shape `input_shape` (C, H, W), through `model` and list the calls of its
+    layers.
+
+    A layer is a module without children or with parameters of its own. Runs in evaluation mode and leaves the
+    module as it was: training flags, buffers, gradients, hooks and the random generators. A module on the
+    device "meta" is traced there, without memory. The parameters of all entries add up to those of `model`.
+    Raises `ModelError` where the module has uninitialised (lazy) parameters or cannot take the input.
+    """
+    _refuse_lazy(model)
+    counted: set[int] = set()
+    layers: list[TracedLayer] = []
+
+    def record(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            layers.append(_layer(name, module, _first_tensor(output), _own_parameters(module, counted), called=True))
+
+        return hook
+
+    with ExitStack() as stack:
+        for name, module in _layers(model):
+            stack.callback(module.register_forward_hook(record(name)).remove)
+        stack.enter_context(_evaluating(model))
+        _run(model, input_shape)
+    for name, module in model.named_modules():
+        rest = _own_parameters(module, counted)
+        if rest:
+            layers.append(_layer(name, module, None, rest, called=False))
+    return layers
+
+
+def _layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    for name, module in model.named_modules():
+        if not any(True for _ in module.children()) or any(True for _ in module.parameters(recurse=False)):
+            yield name, module
+
+
+def _run(model: nn.Module, input_shape: tuple[int, ...]) -> None:
+    some = next((p for p in model.parameters() if p.is_floating_point()), None)
+    device = torch.device("cpu") if some is None else some.device
+    image = torch.zeros((1, *input_shape), device=device, dtype=torch.float32 if some is None else some.dtype)
+    # A layer may write into its buffers even in evaluation mode; it gets copies.
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    try:
+        with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+            functional_call(model, buffers, (image,))
+    except ModelError:
+        raise
+    except Exception as error:
+        shape = "x".join(map(str, input_shape))
+        raise ModelError(
+            f"{type(model).__name__} cannot take an image of {shape}: {error}. "
+            "Give the input shape CxHxW that the network was made for."
+        ) from error
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    # The flags are set directly: a train() or eval() of the user's own may do more than that.
+    flags = [(module, module.training) for module in model.modules()]
+    try:
+        for module, _ in flags:
+            module.training = False
+        yield
+    finally:
+        for module, flag in flags:
+            module.training = flag
+
+
+def _refuse_lazy(model: nn.Module) -> None:
+    lazy = [name for name, tensor in [*model.named_parameters(), *model.named_buffers()] if is_lazy(tensor)]
+    if lazy:
+        raise ModelError(
+            f"{type(model).__name__} has parameters without a shape, such as {lazy[0]}. "
+            "Run one batch through the lazy module first."
+        )
+
+
+def _own_parameters(module: nn.Module, counted: set[int]) -> list[nn.Parameter]:
+    """Give the parameters of the module itself that no layer before has counted, and count them."""
+    own = [p for p in module.parameters(recurse=False) if id(p) not in counted]
+    counted.update(map(id, own))
+    return own
+
+
+def _layer(
+    name: str, module: nn.Module, output: Tensor | None, parameters: list[nn.Parameter], *, called: bool
+) -> TracedLayer:
+    leaf = not any(True for _ in module.children())
+    return TracedLayer(
+        name=name or type(module).__name__,
+        text=" ".join(str(module).split()) if leaf else type(module).__name__,
+        output_shape=None if output is None else tuple(output.shape[1:]),
+        parameters=sum(p.numel() for p in parameters),
+        trainable=sum(p.numel() for p in parameters if p.requires_grad),
+        macs=0 if output is None else _macs(module, output),
+        activation_bytes=0 if output is None else output.numel() * output.element_size(),
+        parameter_bytes=sum(p.numel() * p.element_size() for p in parameters),
+        called=called,
+    )
+
+
+def _first_tensor(output: object) -> Tensor | None:
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, Mapping):
+        output = tuple(output.values())
+    if isinstance(output, tuple | list):
+        return next((tensor for tensor in map(_first_tensor, output) if tensor is not None), None)
+    return None
+
+
+def _macs(module: nn.Module, output: Tensor) -> int:
+    """Count the multiplications with weights that make `output`: those of convolutions and linear layers."""
+    if isinstance(module, nn.Linear):
+        return output.numel() * module.in_features
+    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        return output.numel() * (module.in_channels // module.groups) * math.prod(module.kernel_size)
+    return 0

@@ -1,0 +1,241 @@
+"""The summary of a network: what each layer gives, holds and costs. The notation needs no torch here."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from neocog.models import catalogue
+from neocog.models.reference import resolve
+from neocog.notation import LayerShape, Network, check_shape, parse, shape_text
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from neocog.models.trace import TracedLayer
+
+_FLOAT_BYTES = 4
+_MEGABYTE = 2**20
+_WIDEST_NOTATION = 48
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer of a network, for one image.
+
+    `output_shape` is (C, H, W) or (F,), None for a layer that the forward pass did not call. `parameters` and
+    `trainable` are counts of numbers, `macs` of multiply-accumulates (convolutions and linear layers).
+    `receptive_field` is the height and width, in pixels of the input, that one output value sees; None where
+    it is not known. `activation_bytes` is the memory of the output, `parameter_bytes` that of the parameters.
+    `note` says what is worth knowing, such as a remainder that a stride leaves out.
+    """
+
+    name: str
+    notation: str
+    output_shape: tuple[int, ...] | None
+    parameters: int
+    trainable: int
+    macs: int
+    receptive_field: tuple[int, int] | None
+    activation_bytes: int
+    parameter_bytes: int
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A network layer by layer, with totals. `str()` gives it as a plain text table."""
+
+    title: str
+    input_shape: tuple[int, int, int]
+    rows: tuple[Row, ...]
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, trainable and not."""
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def trainable(self) -> int:
+        """Number of parameters that training changes."""
+        return sum(row.trainable for row in self.rows)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one image."""
+        return sum(row.macs for row in self.rows)
+
+    @property
+    def input_mb(self) -> float:
+        """Memory of one input image as float32, in MB of 2**20 bytes."""
+        return math.prod(self.input_shape) * _FLOAT_BYTES / _MEGABYTE
+
+    @property
+    def activations_mb(self) -> float:
+        """Memory of every layer's output and of its gradient, for one image, in MB of 2**20 bytes."""
+        return 2 * sum(row.activation_bytes for row in self.rows) / _MEGABYTE
+
+    @property
+    def parameters_mb(self) -> float:
+        """Memory of the parameters, in MB of 2**20 bytes."""
+        return sum(row.parameter_bytes for row in self.rows) / _MEGABYTE
+
+    @property
+    def total_mb(self) -> float:
+        """Memory of input, activations with gradients, and parameters, in MB of 2**20 bytes."""
+        return self.input_mb + self.activations_mb + self.parameters_mb
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.title} on {shape_text(self.input_shape)}", "", *_table(self), "", *_footer(self)])
+
+
+def summarize(
+    model: str | Network | nn.Module | Callable[..., nn.Module],
+    input_shape: Sequence[int],
+    num_classes: int | None = None,
+) -> Summary:
+    """Summarise a network for one image of `input_shape` (C, H, W).
+
+    `model` is what `neocog.models.build` takes: a name, a network in the notation (text or parsed), a Python
+    path such as `mypackage.nets:build`, a function that gives a module, or a module. `num_classes` is needed
+    where the text says `linear classes`; a named network has its usual number without it. A network in the
+    notation is computed without being built. A module runs once, on zeros and in evaluation mode, and is left as it
+    was; its receptive fields are blank unless it was built from the notation.
+
+    Raises:
+        ModelError: no such network, or a module that cannot take such an image.
+        NotationError: a network that cannot be read or does not fit; a shape that is not (C, H, W).
+    """
+    shape = check_shape(input_shape)
+    meant = resolve(model) if isinstance(model, str) else model
+    if isinstance(meant, catalogue.Entry) and meant.notation is not None:
+        classes = meant.num_classes if num_classes is None else num_classes
+        return _of_notation(meant.name, parse(meant.notation), shape, classes)
+    if isinstance(meant, Network):
+        return _of_notation("network", meant, shape, num_classes)
+    module = _built(model, shape, num_classes)
+    title = model.strip() if isinstance(model, str) else type(module).__name__
+    return _of_module(title, module, shape)
+
+
+def _of_notation(title: str, network: Network, shape: tuple[int, int, int], num_classes: int | None) -> Summary:
+    return Summary(title, shape, tuple(_notation_row(layer) for layer in network.shapes(shape, num_classes)))
+
+
+def _notation_row(layer: LayerShape) -> Row:
+    return Row(
+        name=layer.name,
+        notation=layer.text,
+        output_shape=layer.output_shape,
+        parameters=layer.parameters,
+        trainable=layer.parameters,
+        macs=layer.macs,
+        receptive_field=layer.receptive_field,
+        activation_bytes=math.prod(layer.output_shape) * _FLOAT_BYTES,
+        parameter_bytes=layer.parameters * _FLOAT_BYTES,
+        note=layer.note,
+    )
+
+
+def _built(
+    model: str | Network | nn.Module | Callable[..., nn.Module], shape: tuple[int, int, int], num_classes: int | None
+) -> nn.Module:
+    import torch
+
+    from neocog.models.builder import build
+
+    # A named network needs no memory for weights that nobody looks at.
+    named = isinstance(model, str) and model.strip() in catalogue.names()
+    with torch.device("meta") if named else contextlib.nullcontext():
+        return build(model, shape, num_classes)
+
+
+def _of_module(title: str, model: nn.Module, shape: tuple[int, int, int]) -> Summary:
+    from neocog.models.network import NotationNetwork
+    from neocog.models.trace import trace
+
+    rows = [_traced_row(layer) for layer in trace(model, shape)]
+    if isinstance(model, NotationNetwork):
+        written = {layer.name: layer for layer in parse(model.notation).shapes(shape, model.num_classes)}
+        rows = [_annotated(row, written.get(row.name)) for row in rows]
+        title = "network"
+    return Summary(title, shape, tuple(rows))
+
+
+def _annotated(row: Row, layer: LayerShape | None) -> Row:
+    # A layer that was exchanged after the network was built is no longer what the notation says.
+    if layer is None or (layer.output_shape, layer.parameters) != (row.output_shape, row.parameters):
+        return row
+    return replace(row, notation=layer.text, receptive_field=layer.receptive_field, note=layer.note)
+
+
+def _traced_row(layer: TracedLayer) -> Row:
+    return Row(
+        name=layer.name,
+        notation=layer.text,
+        output_shape=layer.output_shape,
+        parameters=layer.parameters,
+        trainable=layer.trainable,
+        macs=layer.macs,
+        receptive_field=None,
+        activation_bytes=layer.activation_bytes,
+        parameter_bytes=layer.parameter_bytes,
+        note=None if layer.called else f"note: {layer.name} holds parameters but was not called as a layer",
+    )
+
+
+_HEADS = ("layer", "network", "output", "parameters", "MACs", "receptive field", "activations")
+_TO_THE_RIGHT = (False, False, False, True, True, True, True)
+
+
+def _table(summary: Summary) -> list[str]:
+    cells = [_HEADS, *map(_cells, summary.rows)]
+    activations = sum(row.activation_bytes for row in summary.rows)
+    total = ("total", "", "", f"{summary.parameters:,}", f"{summary.macs:,}", "", _memory(activations))
+    widths = [max(len(line[column]) for line in [*cells, total]) for column in range(len(_HEADS))]
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    lines = [_line(line, widths) for line in cells]
+    return [lines[0], rule, *lines[1:], rule, _line(total, widths)]
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    text = row.notation
+    return (
+        row.name,
+        text if len(text) <= _WIDEST_NOTATION else text[: _WIDEST_NOTATION - 1] + "…",
+        "" if row.output_shape is None else shape_text(row.output_shape),
+        f"{row.parameters:,}",
+        f"{row.macs:,}",
+        "" if row.receptive_field is None else shape_text(row.receptive_field),
+        _memory(row.activation_bytes),
+    )
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    parts = (
+        cell.rjust(width) if right else cell.ljust(width)
+        for cell, width, right in zip(cells, widths, _TO_THE_RIGHT, strict=True)
+    )
+    return "  ".join(parts).rstrip()
+
+
+def _footer(summary: Summary) -> list[str]:
+    notes = dict.fromkeys(row.note for row in summary.rows if row.note)
+    return [
+        *notes,
+        *([""] if notes else []),
+        f"parameters: {summary.parameters:,}, of which {summary.trainable:,} trainable "
+        f"and {summary.parameters - summary.trainable:,} frozen",
+        f"memory of one image in MB: {summary.input_mb:.2f} input, "
+        f"{summary.activations_mb:.2f} forward and backward pass, "
+        f"{summary.parameters_mb:.2f} parameters, {summary.total_mb:.2f} in all",
+    ]
+
+
+def _memory(size: int) -> str:
+    if size < 1024:
+        return f"{size} B"
+    return f"{size / 1024:.1f} KB" if size < _MEGABYTE else f"{size / _MEGABYTE:.1f} MB"

@@ -1,0 +1,130 @@
+"""Where and in which number format a training runs: what `auto` stands for, and how it is applied."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from neocog.errors import RecipeError
+from neocog.recipe import TrainSettings
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """The device of a training, its number format and its layout in memory."""
+
+    device: torch.device
+    bfloat16: bool
+    channels_last: bool
+    threads: int
+
+    def place(self, model: nn.Module) -> None:
+        """Move a model to the device and into the layout."""
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        model.to(self.device)
+        for tensor in [*model.parameters(), *model.buffers()]:
+            if tensor.dim() == 4:
+                tensor.data = tensor.data.contiguous(memory_format=layout)
+
+    def images(self, batch: torch.Tensor) -> torch.Tensor:
+        """Move a batch to the device and into the layout."""
+        batch = batch.to(self.device, non_blocking=True)
+        return batch.contiguous(memory_format=torch.channels_last) if self._four(batch) else batch
+
+    def keep(self, images: torch.Tensor) -> torch.Tensor:
+        """Move a whole set of images to a GPU where it takes at most 2 GiB there; else leave it where it is."""
+        return images.to(self.device) if self.device.type != "cpu" and images.numel() <= 2**31 else images
+
+    def precision(self) -> torch.autocast:
+        """The context in which a forward pass runs."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16)
+
+    def _four(self, batch: torch.Tensor) -> bool:
+        return self.channels_last and batch.dim() == 4
+
+    @contextlib.contextmanager
+    def repeatable(self) -> Iterator[None]:
+        """Fix the number of threads and ask for algorithms that repeat; put both back in the end."""
+        cudnn = torch.backends.cudnn
+        before = torch.get_num_threads(), cudnn.benchmark, cudnn.deterministic
+        torch.set_num_threads(self.threads)
+        cudnn.benchmark, cudnn.deterministic = False, True
+        try:
+            yield
+        finally:
+            threads, cudnn.benchmark, cudnn.deterministic = before
+            torch.set_num_threads(threads)
+
+
+def resolve(settings: TrainSettings, network: nn.Module) -> dict[str, str | int]:
+    """Decide what `auto` means for this network on this machine: values for `[train]`, all explicit.
+
+    Raises `RecipeError` where the device asked for is not there.
+    """
+    device = find_device(settings.device)
+    precision, layout = settings.precision, settings.memory_format
+    if precision == "auto":
+        precision = "bfloat16" if _bfloat16_is_fast(device) else "float32"
+    if layout == "auto":
+        convolves = any(isinstance(module, nn.Conv2d) for module in network.modules())
+        layout = "channels_last" if convolves and _channels_last_is_fast(device) else "contiguous"
+    threads = settings.threads or torch.get_num_threads()
+    return {
+        "train.device": str(device),
+        "train.precision": precision,
+        "train.memory_format": layout,
+        "train.threads": threads,
+    }
+
+
+def hardware(settings: TrainSettings) -> Hardware:
+    """Build the `Hardware` of settings in which nothing is `auto` any more."""
+    return Hardware(
+        find_device(settings.device),
+        settings.precision == "bfloat16",
+        settings.memory_format == "channels_last",
+        settings.threads or torch.get_num_threads(),
+    )
+
+
+def find_device(name: str) -> torch.device:
+    """Find a device by its name, the best one there is for `auto`; raises `RecipeError` where it is not there."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise RecipeError(f'device = {name!r}: expected "auto", "cpu", "cuda", "cuda:1" or "mps".') from error
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(device.type, False):
+        raise RecipeError(
+            f"device = {name!r}: PyTorch {torch.__version__} finds no such device here. "
+            'Use device = "cpu" or "auto", or install a PyTorch build for your GPU.'
+        )
+    return device
+
+
+def _bfloat16_is_fast(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        # Without these instructions bfloat16 is emulated and several times slower than float32.
+        capability = torch.backends.cpu.get_cpu_capability()
+        return capability.startswith("AVX512") and bool(torch.cpu._is_avx512_bf16_supported())
+    return False
+
+
+def _channels_last_is_fast(device: torch.device) -> bool:
+    # oneDNN and cuDNN work in this layout and copy from the other; elsewhere nothing was measured.
+    return device.type == "cuda" or (device.type == "cpu" and platform.machine().lower() in ("x86_64", "amd64"))

@@ -1,0 +1,62 @@
+"""What several tests need: real processes, real data, and settings that train in a second."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# A training of about a thousand small steps in which everything that has a state takes part.
+EVERYTHING = [
+    "digits",
+    "--model",
+    "conv 8 3x3 same | batchnorm | relu | maxpool 2 | dropout 0.2 | flatten | linear 32 | relu | dropout 0.3 | linear 10",
+    "--epochs",
+    "5",
+    "--batch-size",
+    "16",
+    *("--set", "train.checkpoint_seconds=0.05"),
+    *("--set", "train.schedule=onecycle"),
+    *("--set", "train.optimizer=adamw"),
+    *("--set", "train.ema=0.99"),
+    *("--set", "train.label_smoothing=0.1"),
+    *("--set", "train.clip_norm=5.0"),
+    *("--set", "augment.shift_x=0.1"),
+    *("--set", "augment.rotate=10"),
+    *("--set", "augment.noise=0.05"),
+]
+
+
+def neocog_process(*arguments: str, cwd: Path, **options: object) -> subprocess.Popen[str]:
+    """Start the command line in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "neocog", *arguments],
+        cwd=cwd,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        env=os.environ | {"COLUMNS": "200"},
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def neocog(*arguments: str, cwd: Path, given: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end and give what it printed."""
+    process = neocog_process(*arguments, cwd=cwd)
+    out, err = process.communicate(given, timeout=300)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@pytest.fixture(scope="session")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of `EVERYTHING` that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    done = neocog("train", *EVERYTHING, "--out", "run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "run"

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.utils.class_weight import compute_class_weight
+
+from neocog.errors import RecipeError
+from neocog.recipe import TrainSettings
+from neocog.training.losses import build_loss
+
+LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.1, 0.2, 0.3], [-3.0, 1.0, 4.0], [0.0, 0.0, 0.0]])
+LABELS = torch.tensor([0, 2, 1, 2])
+CPU = torch.device("cpu")
+
+
+def by_hand(weights: list[float], smoothing: float) -> float:
+    logits = LOGITS.double().numpy()
+    logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    w = np.array(weights)
+    target = w[LABELS.numpy()] * -logs[np.arange(4), LABELS.numpy()]
+    spread = (-logs * w).sum(1) / len(weights)
+    total = (1 - smoothing) * target + smoothing * spread
+    return float(total.sum() / w[LABELS.numpy()].sum())
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weights", ["none", [1.0, 2.0, 0.5]])
+def test_cross_entropy_with_weights_and_smoothing(weights: str | list[float], smoothing: float) -> None:
+    settings = TrainSettings.model_validate({"class_weights": weights, "label_smoothing": smoothing})
+    found = build_loss(settings, [1, 1, 2], CPU)(LOGITS, LABELS)
+    expected = by_hand([1.0] * 3 if weights == "none" else list(weights), smoothing)  # type: ignore[arg-type]
+    assert float(found) == pytest.approx(expected, rel=1e-6)
+
+
+def test_balanced_weights_are_those_of_scikit_learn() -> None:
+    labels = np.repeat([0, 1, 2], [5, 30, 7])
+    weights = compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    balanced = build_loss(TrainSettings(class_weights="balanced"), [5, 30, 7], CPU)
+    listed = build_loss(TrainSettings(class_weights=weights.tolist()), [5, 30, 7], CPU)
+    assert torch.equal(balanced(LOGITS, LABELS), listed(LOGITS, LABELS))
+    assert float(balanced(LOGITS, LABELS)) == pytest.approx(by_hand(weights.tolist(), 0.0), rel=1e-6)
+
+
+def test_it_is_computed_in_float32_whatever_the_logits() -> None:
+    loss = build_loss(TrainSettings(), [1, 1, 1], CPU)
+    assert loss(LOGITS.bfloat16(), LABELS).dtype == torch.float32
+
+
+def test_as_many_weights_as_classes() -> None:
+    with pytest.raises(RecipeError, match=r"2 weights for 3 classes"):
+        build_loss(TrainSettings(class_weights=[1.0, 2.0]), [1, 1, 1], CPU)
