@@ -228,4 +228,6 @@ def make_weights(root: Path) -> None:
     copy_of_run("run-other-data", metrics=None, recipe=recipe.replace(b"/pets", b"/birds"))
     copy_of_run("run-gone-data", metrics=None, recipe=recipe.replace(b"/pets", b"/gone"))
     copy_of_run("run-code", metrics=None, recipe=recipe.replace(b'"flatten | linear classes"', b'"trap:build"'))
-    copy_of_run("run-other-network", metrics=None, recipe=recipe.replace(b"| linear classes", b"| linear 5 | linear classes"))
+    copy_of_run(
+        "run-other-network", metrics=None, recipe=recipe.replace(b"| linear classes", b"| linear 5 | linear classes")
+    )

@@ -18,6 +18,7 @@ from tests.bad_input_world import RECIPES, TABLES, make_weights, make_world
 
 from neocog import cli
 
+BY_THEMSELVES = ("names-code", "no-network", "no-images")
 GOLDEN = Path(__file__).parent / "golden" / "bad_input.txt"
 WRITES = bool(os.environ.get("NEOCOG_WRITE_GOLDEN"))
 
@@ -68,7 +69,7 @@ TABLE: dict[str, list[str]] = {
         "runs nowhere extra",
     ],
     "recipes": [
-        *(f"train pets --recipe {name}.toml" for name in RECIPES if name not in ("names-code", "no-network", "no-images")),
+        *(f"train pets --recipe {name}.toml" for name in RECIPES if name not in BY_THEMSELVES),
         "train --recipe names-code.toml",
         "train --recipe no-network.toml --set model.network=",
         "train --recipe no-images.toml",

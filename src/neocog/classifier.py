@@ -221,7 +221,8 @@ def _network(metadata: Metadata, model: str | nn.Module | None, source: str) -> 
         )
     shape = (metadata.channels, *metadata.image_size)
     try:
-        return build(model or metadata.network, shape, len(metadata.classes))
+        # The initial weights are replaced at once; the seed leaves the user's random generator as it was.
+        return build(model or metadata.network, shape, len(metadata.classes), seed=0)
     except (ModelError, NotationError) as error:
         raise WeightsError(f"{source}: its network cannot be built: {error}") from error
 

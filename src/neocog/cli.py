@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neocog.arguments import number, one_of, whole
 from neocog.errors import DataError, NeocogError, RecipeError
 from neocog.printing import Answers, accuracy_text, err, out, per_class, say, table
 
@@ -28,6 +29,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+_INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the command line: a user's mistake ends in one readable error and exit code 2."""
@@ -37,13 +40,16 @@ def main() -> None:
     try:
         # Outside its standalone mode typer gives the exit code back and leaves the errors to us.
         code = app(arguments, prog_name="neocog", standalone_mode=False)
+        if code == _INTERRUPTED:
+            # typer's word for Ctrl-C outside of a training's steps
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except BrokenPipeError:
         # The reader of a pipe, such as head, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:
-        _fail("interrupted. A run that was in training goes on from its last checkpoint: neocog resume RUN", 130)
+        _fail("interrupted. A run goes on from its last checkpoint with: neocog resume RUN", _INTERRUPTED)
     except Exception as error:
         message = _message(error)
         if debug or message is None:
@@ -107,29 +113,6 @@ def _speak_any_script() -> None:
         sys.stdin.reconfigure(errors="surrogateescape")
 
 
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise typer.BadParameter(f"expected a whole number, not {text!r}.") from None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise typer.BadParameter(f"expected a number such as 0.01, not {text!r}.") from None
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def choose(text: str) -> str:
-        if text not in choices:
-            raise typer.BadParameter(f"expected {', '.join(choices[:-1])} or {choices[-1]}, not {text!r}.")
-        return text
-
-    return choose
-
-
 ModelOption = Annotated[
     str | None,
     typer.Option("--model", metavar="NETWORK", help="A network: a name, a text in the notation, or a Python path."),
@@ -163,14 +146,14 @@ def train(
         str | None, typer.Option(metavar="RECIPE", help="A built-in recipe by name, or a TOML file.")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(parser=_whole, metavar="N", help="Passes over the training images.")
+        int | None, typer.Option(parser=whole, metavar="N", help="Passes over the training images.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(parser=_whole, metavar="N", help="Images a step.")] = None,
-    lr: Annotated[float | None, typer.Option(parser=_number, metavar="X", help="Learning rate.")] = None,
-    seed: Annotated[int | None, typer.Option(parser=_whole, metavar="N", help="Seed of everything random.")] = None,
+    batch_size: Annotated[int | None, typer.Option(parser=whole, metavar="N", help="Images a step.")] = None,
+    lr: Annotated[float | None, typer.Option(parser=number, metavar="X", help="Learning rate.")] = None,
+    seed: Annotated[int | None, typer.Option(parser=whole, metavar="N", help="Seed of everything random.")] = None,
     device: Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or mps.")] = None,
     patience: Annotated[
-        int | None, typer.Option(parser=_whole, metavar="N", help="Epochs without improvement before it stops.")
+        int | None, typer.Option(parser=whole, metavar="N", help="Epochs without improvement before it stops.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a folder with unreadable files.")] = False,
     out: OutOption = None,
@@ -239,7 +222,7 @@ def evaluate(
     ] = None,
     model: ModelOption = None,
     as_format: Annotated[
-        str, typer.Option("--format", parser=_one_of("table", "json"), metavar="table|json", help="How to print.")
+        str, typer.Option("--format", parser=one_of("table", "json"), metavar="table|json", help="How to print.")
     ] = "table",
 ) -> None:
     """Compare a classifier's answers with the labels of a data set, a folder or a CSV file."""
@@ -271,16 +254,14 @@ def predict(
         list[str],
         typer.Argument(metavar="IMAGE", help="Image files, globs, folders, or - for a list on standard input."),
     ],
-    top: Annotated[int, typer.Option(parser=_whole, metavar="K", help="How many labels to show.")] = 3,
+    top: Annotated[int, typer.Option(parser=whole, metavar="K", help="How many labels to show.")] = 3,
     min_confidence: Annotated[
-        float, typer.Option(parser=_number, metavar="P", help='Below this probability the answer is "unsure".')
+        float, typer.Option(parser=number, metavar="P", help='Below this probability the answer is "unsure".')
     ] = 0.0,
     model: ModelOption = None,
     as_format: Annotated[
         str,
-        typer.Option(
-            "--format", parser=_one_of("table", "json", "csv"), metavar="table|json|csv", help="How to print."
-        ),
+        typer.Option("--format", parser=one_of("table", "json", "csv"), metavar="table|json|csv", help="How to print."),
     ] = "table",
 ) -> None:
     """Classify images; thousands stream in batches.
@@ -316,7 +297,7 @@ def summary(
     input_shape: Annotated[str, typer.Option("--input", metavar="CxHxW", help="Shape of an image.")] = "",
     classes: Annotated[
         int | None,
-        typer.Option(parser=_whole, metavar="N", help="Number of classes, where the network leaves it."),
+        typer.Option(parser=whole, metavar="N", help="Number of classes, where the network leaves it."),
     ] = None,
 ) -> None:
     """Show a network layer by layer: shapes, parameters, multiplications, receptive fields, memory."""
@@ -404,11 +385,13 @@ def _report(run: Run) -> None:
     metrics = run.metrics
     if not metrics:
         say(f"Stopped. Go on with: neocog resume {run.path}")
-        raise typer.Exit(130)
+        sys.exit(_INTERRUPTED)
     for note in metrics["notes"]:
         say(f"note: {note}")
     if metrics["skipped"]:
-        say(f"note: {metrics['skipped']:,} files could not be used and were left out; see {run.path / SKIPPED}")
+        one = metrics["skipped"] == 1
+        some = "1 file could not be used and was" if one else f"{metrics['skipped']:,} files could not be used and were"
+        say(f"note: {some} left out; see {run.path / SKIPPED}")
     part = "test" if "test" in metrics else "valid"
     figures = metrics[part]
     label = "test accuracy" if part == "test" else "validation accuracy (validation, used to choose)"
@@ -441,7 +424,7 @@ def _about(entry: Entry) -> str:
         f"{entry.name}: {entry.description}",
         f"source      {entry.source}",
         f"usual use   images {_shape(entry)}, {entry.num_classes} classes, {entry.parameters:,} parameters",
-        f"images of   at least {entry.minimum_size} x {entry.minimum_size} pixels",
+        f"smallest    {entry.minimum_size}x{entry.minimum_size} pixels",
     ]
     if entry.notation is not None:
         written = [line.strip() for line in entry.notation.strip().splitlines()]

@@ -15,12 +15,14 @@ def test_keys_differ_by_seed_purpose_and_each_part_of_the_place() -> None:
 
 
 def test_keys_are_the_same_in_every_version() -> None:
-    assert key(0, "order", 0, 0) == 1303867711353862205
+    assert key(0, "order", 0, 0) == 3970017264876154664
     assert key(0, "order", 0, 1) != key(0, "order", 1, 0)
 
 
 def test_generators_give_the_same_draws_again() -> None:
-    assert torch.equal(torch.randperm(9, generator=generator(3, "order", 1)), torch.randperm(9, generator=generator(3, "order", 1)))
+    assert torch.equal(
+        torch.randperm(9, generator=generator(3, "order", 1)), torch.randperm(9, generator=generator(3, "order", 1))
+    )
     assert generator(3, "order", 1).initial_seed() == key(3, "order", 1)
 
 

@@ -4,84 +4,145 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-from tests.conftest import EVERYTHING, neocog, neocog_process
+from tests.conftest import EVERYTHING, neocog_process
 
+from neocog import resume, train
 from neocog.recipe import Recipe
-from neocog.run import Run
+from neocog.training import checkpoint
+from neocog.training.events import Event, Validating
 
 SAME = ["best.safetensors", "last.safetensors", "history.csv", "metrics.json", "recipe.toml"]
+
+# Stages that differ in what they train and how; the first one ends early.
+STAGES = """
+[data]
+source = "digits"
+
+[model]
+network = "conv 8 3x3 same | batchnorm | relu | maxpool 2 | dropout 0.2 | flatten | linear 32 | relu | linear 10"
+
+[train]
+epochs = 12
+batch_size = 32
+patience = 1
+min_delta = 0.2
+clip_norm = 1.0
+threads = 1
+checkpoint_seconds = 0.02
+
+[[stage]]
+name = "머리"
+freeze = ["conv1", "batchnorm*"]
+train = { optimizer = "sgd", momentum = 0.9, nesterov = true, lr = 0.02, class_weights = "balanced" }
+
+[[stage]]
+name = "all"
+train = { optimizer = "adamw", lr = 3e-3, epochs = 3, min_delta = 0.0, ema = 0.95, schedule = "cosine" }
+"""
 
 
 def same_bits(one: Path, other: Path) -> None:
     for name in SAME:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    assert not [file.name for file in one.iterdir() if file.name.startswith(".")], "something temporary was left"
 
 
-def wait_until_begun(run: Path, seconds: float = 120) -> None:
-    """Wait for the first checkpoint."""
+def wait_until(done: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> None:
+    """Wait until something is so, or the process has ended."""
     deadline = time.monotonic() + seconds
-    while not (run / "last.safetensors").exists():
-        assert time.monotonic() < deadline, "the training never began"
+    while not done() and process.poll() is None:
+        assert time.monotonic() < deadline, "it never came so far"
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_killed_at_random_moments_and_resumed_it_ends_with_the_same_bits(
-    seed: int, unbroken: Path, tmp_path: Path
-) -> None:
-    moments = random.Random(seed)
-    run = tmp_path / "run"
-    process = neocog_process("train", *EVERYTHING, "--out", "run", cwd=tmp_path)
-    wait_until_begun(run)
-    kills = 0
-    for _ in range(3):
-        time.sleep(moments.uniform(0.0, 0.8))
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.communicate()
-        if Run(run).finished:
-            break
-        before = (run / "last.safetensors").stat().st_mtime_ns
-        process = neocog_process("resume", "run", cwd=tmp_path)
-        while process.poll() is None and (run / "last.safetensors").stat().st_mtime_ns == before:
-            time.sleep(0.01)
-    process.communicate()
-    assert neocog("resume", "run", cwd=tmp_path).returncode == 0
-    assert kills >= 1
-    same_bits(run, unbroken)
-
-
-def test_killed_before_the_first_checkpoint_it_begins_anew_with_the_same_bits(unbroken: Path, tmp_path: Path) -> None:
-    process = neocog_process("train", *EVERYTHING, "--out", "run", cwd=tmp_path)
-    while not (tmp_path / "run" / "recipe.toml").exists():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.005)
+def kill(process: subprocess.Popen[str]) -> bool:
+    """Kill a process; say whether it was still running."""
+    running = process.poll() is None
     process.kill()
     process.communicate()
-    assert neocog("resume", "run", cwd=tmp_path).returncode == 0
-    same_bits(tmp_path / "run", unbroken)
+    return running
 
 
-def test_ctrl_c_leaves_a_checkpoint_and_prints_the_line_that_resumes(unbroken: Path, tmp_path: Path) -> None:
+def test_killed_at_a_random_moment_then_stopped_by_ctrl_c_it_ends_with_the_same_bits(
+    unbroken: Path, tmp_path: Path
+) -> None:
+    last = tmp_path / "run" / "last.safetensors"
     process = neocog_process("train", *EVERYTHING, "--out", "run", cwd=tmp_path)
-    wait_until_begun(tmp_path / "run")
+    wait_until(last.exists, process)
+    time.sleep(random.uniform(0.0, 0.2))
+    assert kill(process)
+    before = last.stat().st_mtime_ns
+    process = neocog_process("resume", "run", cwd=tmp_path)
+    wait_until(lambda: last.stat().st_mtime_ns != before, process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "neocog resume run" in out
     assert "Traceback" not in err
-    assert neocog("resume", "run", cwd=tmp_path).returncode == 0
+    resume(tmp_path / "run", progress=False)
     same_bits(tmp_path / "run", unbroken)
 
 
+def test_killed_before_the_first_checkpoint_and_at_a_random_moment_it_ends_with_the_same_bits(
+    unbroken: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = neocog_process("train", *EVERYTHING, "--out", "run", cwd=tmp_path)
+    wait_until((run / "recipe.toml").exists, process)
+    assert kill(process)
+    process = neocog_process("resume", "run", cwd=tmp_path)
+    wait_until((run / "last.safetensors").exists, process)
+    time.sleep(random.uniform(0.0, 0.5))
+    kill(process)
+    resume(run, progress=False)
+    same_bits(run, unbroken)
+
+
+def test_killed_in_each_of_two_stages_it_ends_with_the_same_bits(tmp_path: Path) -> None:
+    (tmp_path / "stages.toml").write_text(STAGES, encoding="utf-8")
+    unbroken = train(recipe=tmp_path / "stages.toml", out=tmp_path / "unbroken", progress=False)
+    rows = unbroken.history
+    assert {row["stage"] for row in rows} == {"머리", "all"}
+    assert len([row for row in rows if row["stage"] == "머리"]) < 12, "it was to stop early"
+    last = tmp_path / "run" / "last.safetensors"
+
+    def stage() -> int:
+        return int(checkpoint.read(last)[1]["stage"])
+
+    process = neocog_process("train", "--recipe", "stages.toml", "--out", "run", cwd=tmp_path)
+    wait_until(last.exists, process)
+    assert kill(process)
+    assert stage() == 0
+    process = neocog_process("resume", "run", cwd=tmp_path)
+    wait_until(lambda: stage() == 1, process)
+    assert kill(process)
+    resume(tmp_path / "run", progress=False)
+    same_bits(tmp_path / "run", unbroken.path)
+
+
+def test_stopped_while_it_validates_it_ends_with_the_same_bits(unbroken: Path, tmp_path: Path) -> None:
+    seen = 0
+
+    def stop(event: Event) -> str | None:
+        nonlocal seen
+        seen += isinstance(event, Validating)
+        return "enough" if isinstance(event, Validating) and seen == 2 else None
+
+    run = train(recipe=unbroken / "recipe.toml", out=tmp_path / "run", progress=False, listeners=[stop])
+    assert not run.finished and len(run.history) == 1
+    state = checkpoint.read(run.path / "last.safetensors")[1]
+    assert (state["epoch"], state["step"]) == (1, 41)
+    resume(run, progress=False)
+    same_bits(run.path, unbroken)
+
+
 def test_training_from_the_effective_recipe_gives_the_same_run_again(unbroken: Path, tmp_path: Path) -> None:
-    done = neocog("train", "--recipe", str(unbroken / "recipe.toml"), "--out", "again", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    train(recipe=unbroken / "recipe.toml", out=tmp_path / "again", progress=False)
     same_bits(tmp_path / "again", unbroken)
 
 
@@ -91,3 +152,9 @@ def test_the_effective_recipe_leaves_nothing_to_be_decided(unbroken: Path) -> No
     assert '"auto"' not in text.replace('cache = "auto"', "").replace('mode = "auto"', "")
     assert recipe.train.threads > 0
     assert recipe.data.image_size == (8, 8)
+
+
+def test_a_finished_run_is_left_as_it_is(unbroken: Path) -> None:
+    before = {file: file.stat().st_mtime_ns for file in unbroken.iterdir()}
+    assert resume(unbroken, progress=False).finished
+    assert {file: file.stat().st_mtime_ns for file in unbroken.iterdir()} == before

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -105,7 +107,8 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], plain: Mapping
             save_file(flat, str(temporary), metadata={METADATA_KEY: json.dumps(plain, ensure_ascii=False)})
         except SafetensorError as error:
             # The library wraps the system's error; a full disk must look like one.
-            raise OSError(str(error)) from error
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error)) from error
 
 
 def _check_fits(network: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:

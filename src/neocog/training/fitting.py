@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from neocog.data import ImageSet
 from neocog.errors import DataError, RecipeError
+from neocog.models import Scaling
 from neocog.recipe import Recipe, Stage, TrainSettings, settings_by_name
 from neocog.training.average import copy_weights
 from neocog.training.batches import Batches, LoaderBatches, TensorBatches
@@ -79,6 +80,7 @@ def fit(
     stages = (Stage("train", (), options),)
     check_stages(model, stages)
     place.place(model)
+    _check_scaled(model, train)
     validation = _ordered(valid)
     bar = ProgressBar() if progress else None
     job = Job(
@@ -149,6 +151,16 @@ def _tensors(given: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
             raise DataError(f"expected one label for each image; got {len(images)} images and {len(labels)} labels.")
         return images, labels
     return None
+
+
+def _check_scaled(model: nn.Module, train: Any) -> None:
+    pair = _tensors(train)
+    if pair is None or pair[0].dtype != torch.uint8 or any(isinstance(part, Scaling) for part in model.modules()):
+        return
+    raise DataError(
+        "the images are uint8 numbers from 0 to 255, and the model has no layer that scales them. "
+        "Put one in front, neocog.models.ScaledNetwork(neocog.models.Scaling(), model), or give floats."
+    )
 
 
 def _cross_entropy(settings: TrainSettings) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:

@@ -7,11 +7,10 @@ from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from neocog.files import write_error
 from neocog.training.events import EpochDone, Event, StageStarted, StepDone, Stopped, Validating
+from neocog.training.screen import screen_for
 
 _REDRAW_SECONDS = 0.1
 
@@ -20,25 +19,13 @@ class ProgressBar:
     """A bar per step and a line per epoch, in a terminal or a notebook; only the lines where neither is there."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=self.console,
-            transient=True,
-            refresh_per_second=8,
-        )
-        self._task: TaskID | None = None
+        self._screen = screen_for(console or Console(stderr=True))
         self._pace = _Pace()
         self._drawn = 0.0
 
     def data(self, what: str, done: int, total: int) -> None:
         """Show how far the reading of images is."""
-        self._show(what, done, total)
+        self._screen.bar(what, done, total, "", "")
         if done >= total:
             self.close()
 
@@ -48,23 +35,20 @@ class ProgressBar:
             case StageStarted():
                 self._pace.begin(event)
                 if event.name != "train":
-                    self.console.print(f"[bold]stage {escape(event.name)}[/]: {event.epochs} epochs")
+                    self._screen.line(f"stage {event.name}: {event.epochs} epochs")
             case StepDone():
                 self._step(event)
             case Validating():
-                self._show("validating", event.done, event.total)
+                self._screen.bar("validating", event.done, event.total, "", "")
             case EpochDone():
                 self.close()
-                self.console.print(epoch_line(event) + self._pace.left_text(), highlight=False, soft_wrap=True)
+                self._screen.line(epoch_line(event) + self._pace.left_text())
             case Stopped():
                 self.close()
 
     def close(self) -> None:
         """Take the bar off the screen."""
-        if self._task is not None:
-            self._bar.stop()
-            self._bar.remove_task(self._task)
-            self._task = None
+        self._screen.close()
 
     def _step(self, event: StepDone) -> None:
         self._pace.step(event)
@@ -73,15 +57,7 @@ class ProgressBar:
             return
         self._drawn = now
         figures = f"loss {event.loss:.4f}  accuracy {100 * event.accuracy:.2f} %  {self._pace.rate:,.0f} images/s"
-        self._show(f"epoch {event.epoch + 1}", event.step, event.steps, figures, self._pace.left_text())
-
-    def _show(self, what: str, done: int, total: int, figures: str = "", left: str = "") -> None:
-        if not (self.console.is_terminal or self.console.is_jupyter):
-            return
-        if self._task is None:
-            self._task = self._bar.add_task(what, total=total, figures=figures, left=left)
-            self._bar.start()
-        self._bar.update(self._task, description=what, completed=done, total=total, figures=figures, left=left)
+        self._screen.bar(f"epoch {event.epoch + 1}", event.step, event.steps, figures, self._pace.left_text())
 
 
 class Log:
