@@ -318,7 +318,8 @@ class Recipe(Settings):
             del values["description"]
         if not self.stage:
             del values["stage"]
-        return tomli_w.dumps(_plain(values), multiline_strings=True)
+        # TOML reads "\r\n" between lines as "\n"; a text that has it is written on one line with escapes.
+        return tomli_w.dumps(_plain(values), multiline_strings=not _has_carriage_return(values))
 
     def save(self, path: Path | str) -> Path:
         """Write `text()` to `path`, whole or not at all."""
@@ -383,6 +384,14 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
     except tomllib.TOMLDecodeError:
         return key.strip(), value.strip()
+
+
+def _has_carriage_return(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_carriage_return(item) for pair in value.items() for item in pair)
+    if isinstance(value, list | tuple):
+        return any(map(_has_carriage_return, value))
+    return isinstance(value, str) and "\r" in value
 
 
 def _plain(value: Any) -> Any:

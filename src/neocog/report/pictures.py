@@ -22,6 +22,7 @@ _SAMPLES, _MISTAKES = 25, 25
 def write_pictures(
     folder: Path,
     history: Sequence[Mapping[str, Any]],
+    best: int | None,
     classes: Sequence[str],
     batch: tuple[torch.Tensor, torch.Tensor],
     images: ImageSet | None,
@@ -30,12 +31,13 @@ def write_pictures(
 ) -> list[Path]:
     """Draw the curves, the first training images as augmented, and what went wrong on the evaluated images.
 
-    `batch` is a training batch, uint8 (B, C, H, W) and labels; `images` are those that `evaluation` is about.
+    `best` is the row of `history` whose weights were kept, `batch` a training batch, uint8 (B, C, H, W) and
+    labels; `images` are those that `evaluation` is about.
     """
     labels = [classes[label] for label in batch[1][:_SAMPLES].tolist()]
     shown = batch[0][:_SAMPLES].cpu()
     written = [
-        plot_curves(history, folder / CURVES, title="Training"),
+        plot_curves(history, folder / CURVES, title="Training", best=best),
         plot_samples(shown, labels, folder / SAMPLES, title="Training images as the network sees them"),
     ]
     if evaluation is not None and images is not None:

@@ -41,7 +41,10 @@ class Validating:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """An epoch is done: its row of the history, and whether its weights are the best so far."""
+    """An epoch is done: its row of the history, and whether its weights are the best so far.
+
+    `images` and `seconds` are those that this process trained, validation left out.
+    """
 
     row: Mapping[str, Any]
     epochs: int

@@ -86,6 +86,7 @@ def train_epoch(
         reason = tell(listeners, StepDone(state.epoch, state.step, batches.steps, state.seen, mean, accuracy))
         if reason:
             return reason
+    seconds = time.perf_counter() - started
     try:
         row = _close_epoch(job, state, stage, rate, listeners)
     except StopRequested as request:
@@ -97,7 +98,7 @@ def train_epoch(
     images = state.seen - first
     state.next_epoch()
     job.save(state, True)
-    return tell(listeners, EpochDone(row, stage.train.epochs, best, images, time.perf_counter() - started))
+    return tell(listeners, EpochDone(row, stage.train.epochs, best, images, seconds))
 
 
 def train_step(

@@ -333,9 +333,8 @@ def _finish(prepared: Prepared, folder: Path, state: State) -> None:
     images = data.test if data.test is not None else data.valid
     shown = found.get("test") or found.get("valid")
     first = next(_job(prepared, folder).batches(prepared.recipe.stages()[0].train).epoch(0, 0, 0))
-    write_pictures(
-        folder, state.history, data.classes, first, images, shown, "test" if "test" in found else "validation"
-    )
+    part = "test" if "test" in found else "validation"
+    write_pictures(folder, state.history, state.best_at, data.classes, first, images, shown, part)
     write_whole(folder / METRICS, json.dumps(metrics, ensure_ascii=False, indent=2) + "\n")
 
 
