@@ -13,7 +13,7 @@ from kornia.filters import get_gaussian_kernel1d
 from torch import Tensor
 
 from neocog.augment.draws import Draws, change, per_image, to_bytes, to_unit
-from neocog.recipe import AugmentSettings, Range
+from neocog.settings import AugmentSettings, Range
 
 # Below this a neighbour's weight is under 2e-22, and its squared inverse would soon overflow.
 _SMALLEST_SIGMA = 0.1
