@@ -231,21 +231,22 @@ def _job(prepared: Prepared, folder: Path) -> Job:
     settings, data = prepared.recipe.train, prepared.data
     counts = data.train.class_counts().tolist()
     context = {"data": fingerprint(data), "version": __version__, "torch": torch.__version__}
-    images = prepared.hardware.keep(data.train.images)
-
-    def batches(stage: TrainSettings) -> TensorBatches:
-        return TensorBatches(images, data.train.labels, stage.batch_size, seed=stage.seed, augment=prepared.augment)
-
     valid = data.valid
     return Job(
         model=prepared.model,
         stages=prepared.recipe.stages(),
-        batches=batches,
+        batches=lambda stage: _batches(prepared, stage),
         valid=(lambda: OrderedBatches(valid.images, valid.labels)) if valid is not None else None,
         loss=lambda stage: build_loss(stage, counts, prepared.hardware.device),
         hardware=prepared.hardware,
         save=checkpoint.Checkpointer(folder / CHECKPOINT, settings.checkpoint_seconds, context),
     )
+
+
+def _batches(prepared: Prepared, stage: TrainSettings) -> TensorBatches:
+    train, augment = prepared.data.train, prepared.augment
+    images = prepared.hardware.keep(train.images)
+    return TensorBatches(images, train.labels, stage.batch_size, seed=stage.seed, augment=augment)
 
 
 def _augmentation(recipe: Recipe, channels: int) -> Augment | None:
@@ -332,7 +333,7 @@ def _finish(prepared: Prepared, folder: Path, state: State) -> None:
 
     images = data.test if data.test is not None else data.valid
     shown = found.get("test") or found.get("valid")
-    first = next(_job(prepared, folder).batches(prepared.recipe.stages()[0].train).epoch(0, 0, 0))
+    first = next(_batches(prepared, prepared.recipe.stages()[0].train).epoch(0, 0, 0))
     part = "test" if "test" in found else "validation"
     write_pictures(folder, state.history, state.best_at, data.classes, first, images, shown, part)
     write_whole(folder / METRICS, json.dumps(metrics, ensure_ascii=False, indent=2) + "\n")
