@@ -27,7 +27,9 @@ from neocog.report import pictures
 ROOT = Path(__file__).resolve().parents[1]
 README, KOREAN = ROOT / "README.md", ROOT / "README.ko.md"
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-EVERYTHING = [README, KOREAN, ROOT / "CHANGELOG.md", *PAGES]
+# tests/test_lessons.py runs these
+LESSONS = sorted((ROOT / "docs" / "lessons").rglob("*.md"))
+EVERYTHING = [README, KOREAN, ROOT / "CHANGELOG.md", *PAGES, *LESSONS]
 # tests/notation has its own test of the reference of the notation, whose snippets are doctests
 RUN = [README, *(page for page in PAGES if page.name != "notation.md")]
 DRAWN = "photos-001"
@@ -82,7 +84,7 @@ def parse(arguments: list[str], *, whole: bool = True) -> None:
 
 
 def id_of(page: Path) -> str:
-    return page.name
+    return f"{page.parent.name}-{page.name}" if page in LESSONS else page.name
 
 
 @pytest.fixture
@@ -274,6 +276,6 @@ def test_the_data_sets_with_a_name_are_those_of_the_table() -> None:
 
 def test_pictures_are_small_and_none_is_unused() -> None:
     used = {link for page in EVERYTHING for link in links(page)}
-    for picture in (ROOT / "docs" / "images").iterdir():
+    for picture in (ROOT / "docs" / "images").rglob("*.*"):
         assert picture.stat().st_size < 200_000
-        assert any(fnmatch.fnmatch(link, f"*images/{picture.name}") for link in used)
+        assert any(fnmatch.fnmatch(link, f"*images/*{picture.name}") for link in used), picture

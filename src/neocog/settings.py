@@ -23,7 +23,7 @@ class DataSettings(Settings):
     source: str = Field("", description="name of a data set, or path of a folder or a CSV file")
     image_size: tuple[int, int] | None = Field(None, description="height and width in pixels; one number for a square")
     channels: Literal[1, 3] | None = Field(None, description="1 for grayscale, 3 for colour; left out: as the data are")
-    resize: Literal["crop", "letterbox", "squash"] = Field(
+    resize: Literal["crop", "letterbox", "squash", "pad"] = Field(
         "crop", description="how another aspect ratio is made to fit"
     )
     validation: float | int | Literal["test"] = Field(
@@ -84,8 +84,8 @@ class ModelSettings(Settings):
         "", description="a name, a network in the notation, or a Python path such as mypackage.nets:build"
     )
     num_classes: Annotated[int, Field(ge=1)] | None = Field(None, description="checked against the data where given")
-    init: Literal["default", "glorot"] = Field(
-        "default", description="initial weights: PyTorch's, or Glorot uniform with zero biases"
+    init: Literal["default", "glorot", "lecun-1998"] = Field(
+        "default", description="initial weights: PyTorch's, Glorot uniform with zero biases, or uniform within 2.4 / fan-in"
     )
 
 
@@ -148,6 +148,12 @@ class TrainSettings(Settings):
     warmup_epochs: float = Field(0.0, ge=0, description="the learning rate rises linearly from 0 for so long")
     step_epochs: float = Field(10.0, gt=0, description="schedule step: epochs between two reductions")
     step_factor: float = Field(0.1, gt=0, lt=1, description="schedule step: what the learning rate is multiplied by")
+    loss: Literal["cross_entropy", "map"] = Field(
+        "cross_entropy", description="map: the criterion of LeCun et al. 1998 (eq. 9), for a network that ends in rbf"
+    )
+    map_constant: float = Field(
+        1.0, gt=0, description="loss map only: the penalty j at which no digit at all is as likely as a digit"
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weights: list[float] | Literal["none", "balanced"] = Field(
         "none", description="weight of each class in the loss, in the order of the labels"
@@ -163,6 +169,12 @@ class TrainSettings(Settings):
         "valid_loss", description="the figure that chooses the best weights and stops early"
     )
     mode: Literal["auto", "min", "max"] = "auto"
+    keep: Literal["best", "last"] = Field(
+        "best", description="the weights that the run ends with: of the best epoch, or of the last"
+    )
+    validation_dropout: bool = Field(
+        False, description="dropout stays active in validation, as in a loop that never switches to evaluation"
+    )
     patience: Annotated[int, Field(ge=1)] | None = Field(None, description="epochs without improvement before it stops")
     min_delta: float = Field(0.0, ge=0, description="what counts as an improvement")
     seed: int = Field(0, ge=0, le=2**63 - 1)
@@ -195,6 +207,8 @@ class TrainSettings(Settings):
             raise ValueError('nesterov needs optimizer = "sgd" and a momentum such as 0.9')
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f'momentum belongs to optimizer = "sgd"; {self.optimizer} has betas')
+        if self.loss == "map" and self.label_smoothing:
+            raise ValueError('label_smoothing belongs to loss = "cross_entropy"; leave it out for loss = "map"')
         return self
 
 

@@ -294,3 +294,11 @@ def test_mistakes_in_the_model_and_the_optimizer() -> None:
     model = network()
     with pytest.raises(RecipeError, match=r"train\.lr has no effect on an optimizer of your own"):
         fit(model, (IMAGES, LABELS), optimizer=torch.optim.SGD(model.parameters(), lr=0.1), lr=0.2)
+
+
+def test_a_loss_of_the_recipe_can_be_named(digits: tuple[Pair, Pair]) -> None:
+    named = neocog.fit(network(), digits[0], loss="map", epochs=1, progress=False)
+    default = neocog.fit(network(), digits[0], epochs=1, progress=False)
+    assert named.history[0]["train_loss"] != default.history[0]["train_loss"]
+    with pytest.raises(RecipeError, match="loss"):
+        neocog.fit(network(), digits[0], loss="hinge", epochs=1, progress=False)

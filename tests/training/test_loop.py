@@ -66,6 +66,35 @@ def test_the_best_weights_are_those_of_the_best_epoch(tmp_path: Path) -> None:
     assert evaluate(training.job.model, OrderedBatches(*images(12, seed=1)), CPU).loss == min(losses)
 
 
+def test_the_last_weights_are_kept_where_the_recipe_says_so(tmp_path: Path) -> None:
+    training = Training(stages({"epochs": 6, "lr": 0.05, "keep": "last"}), tmp_path)
+    training.go()
+    losses = [row["valid_loss"] for row in training.state.history]
+    assert training.state.best_row()["epoch"] == 6
+    assert losses[-1] > min(losses)  # else the best and the last would be the same
+    assert training.state.stopping.best == min(losses)
+    training.network.load_state_dict(training.state.best or {})
+    assert evaluate(training.job.model, OrderedBatches(*images(12, seed=1)), CPU).loss == losses[-1]
+
+
+def test_dropout_stays_active_in_validation_where_the_recipe_says_so(tmp_path: Path) -> None:
+    values = {"epochs": 1, "keep": "last"}
+    plain, active, again = (
+        Training(stages(values | {"validation_dropout": wanted}), tmp_path) for wanted in (False, True, True)
+    )
+    for training in (plain, active, again):
+        training.go()
+    first, second = (training.state.history[0] for training in (plain, active))
+    assert first["train_loss"] == second["train_loss"]
+    assert first["valid_loss"] != second["valid_loss"]
+    assert again.state.history == active.state.history
+    state, batches = active.network.state_dict(), OrderedBatches(*images(12, seed=1))
+    active.job.model.load_state_dict({f"network.{name}": tensor for name, tensor in state.items()})
+    assert evaluate(active.job.model, batches, CPU).loss == first["valid_loss"]
+    evaluate(active.job.model, batches, CPU, dropout=True)
+    assert [name for name, module in active.network.named_modules() if module.training] == ["dropout1"]
+
+
 def test_frozen_weights_do_not_move_and_others_do(tmp_path: Path) -> None:
     chosen = stages({"epochs": 1, "weight_decay": 0.5}, {"name": "a"}, {"name": "b", "freeze": ["conv*", "batchnorm1"]})
     training = Training(chosen, tmp_path)

@@ -48,3 +48,28 @@ def test_it_is_computed_in_float32_whatever_the_logits() -> None:
 def test_as_many_weights_as_classes() -> None:
     with pytest.raises(RecipeError, match=r"2 weights for 3 classes"):
         build_loss(TrainSettings(class_weights=[1.0, 2.0]), [1, 1, 1], CPU)
+
+
+def test_the_map_criterion_is_equation_9_of_the_paper() -> None:
+    penalties = torch.tensor([[0.5, 90.0, 120.0], [30.0, 12.0, 60.0]])
+    found = build_loss(TrainSettings(loss="map", map_constant=2.5), [1, 1, 1], CPU)(-penalties, torch.tensor([0, 2]))
+    y = penalties.double().numpy()
+    rest = np.log(np.exp(-2.5) + np.exp(-y).sum(1))
+    assert float(found) == pytest.approx(float((np.array([y[0, 0], y[1, 2]]) + rest).mean()), rel=1e-6)
+
+
+def test_weights_of_classes_count_in_the_map_criterion_too() -> None:
+    penalties, labels = torch.tensor([[0.5, 2.0], [3.0, 1.0]]), torch.tensor([0, 1])
+    single = [
+        float(build_loss(TrainSettings(loss="map"), None, CPU)(-penalties[i : i + 1], labels[i : i + 1]))
+        for i in (0, 1)
+    ]
+    both = build_loss(TrainSettings(loss="map", class_weights=[1.0, 3.0]), None, CPU)(-penalties, labels)
+    assert float(both) == pytest.approx((single[0] + 3 * single[1]) / 4, rel=1e-6)
+
+
+def test_a_wrong_number_of_weights_is_found_at_the_first_batch_where_nobody_counted_the_classes() -> None:
+    for kind in ("cross_entropy", "map"):
+        settings = TrainSettings.model_validate({"loss": kind, "class_weights": [1.0, 2.0]})
+        with pytest.raises(RecipeError, match=r"2 weights for 3 classes"):
+            build_loss(settings, None, CPU)(LOGITS, LABELS)

@@ -22,11 +22,11 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_the_line_of_an_epoch() -> None:
-    assert epoch_line(EpochDone(ROW | VALID, 10, True, 500, 2.0)) == (
+    assert epoch_line(EpochDone(ROW | VALID, 10, True, True, 500, 2.0)) == (
         "epoch   2/10  loss 0.5000  accuracy 87.50 %  valid loss 0.2500  valid accuracy 90.00 %  lr 0.001  "
         "250 images/s  *best"
     )
-    assert epoch_line(EpochDone(ROW, 10, False, 500, 2.0)).endswith("lr 0.001  250 images/s")
+    assert epoch_line(EpochDone(ROW, 10, False, False, 500, 2.0)).endswith("lr 0.001  250 images/s")
 
 
 def events(bar: ProgressBar) -> None:
@@ -36,7 +36,7 @@ def events(bar: ProgressBar) -> None:
     for step in range(1, 5):
         bar(StepDone(0, step, 4, 8 * step, 0.5, 0.5))
     bar(Validating(1, 1))
-    bar(EpochDone(ROW | VALID, 2, True, 32, 1.0))
+    bar(EpochDone(ROW | VALID, 2, True, True, 32, 1.0))
     bar(Stopped("finished", True))
 
 
@@ -60,7 +60,7 @@ def test_the_log_appends_lines_with_the_time(tmp_path: Path) -> None:
     for reason in ("interrupted", "finished"):
         log = Log(tmp_path / "log.txt")
         log(StageStarted(0, "train", 2, 4, 1, 3))
-        log(EpochDone(ROW, 2, False, 1, 1.0))
+        log(EpochDone(ROW, 2, False, False, 1, 1.0))
         log(Stopped(reason, True))
     lines = (tmp_path / "log.txt").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 6

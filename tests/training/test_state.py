@@ -88,7 +88,7 @@ def test_the_best_weights_are_a_copy_and_know_their_row() -> None:
     state = State(network(), Stopping("valid_loss", "min"))
     assert state.best_row() == {}
     state.history.append({"epoch": 1})
-    state.keep_best()
+    state.keep_weights()
     state.history.append({"epoch": 2})
     with torch.no_grad():
         state.network.get_parameter("linear1.bias").add_(1)
@@ -103,6 +103,6 @@ def test_averaged_weights_are_the_ones_kept() -> None:
     with torch.no_grad():
         state.network.get_parameter("linear1.bias").add_(1)
     state.history.append({})
-    state.keep_best()
+    state.keep_weights()
     assert state.best is not None and state.average is not None
     assert torch.equal(state.best["linear1.bias"], state.average.tensors["linear1.bias"])

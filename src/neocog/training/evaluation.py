@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.modules.dropout import _DropoutNd
 
 from neocog.errors import DataError, ModelError
 from neocog.training.batches import Batch, as_batch, length_of
@@ -59,14 +60,22 @@ def batch_size_for(shape: Iterable[int]) -> int:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, batches: Iterable[Any], hardware: Hardware, progress: Progress | None = None) -> Figures:
+def evaluate(
+    model: nn.Module,
+    batches: Iterable[Any],
+    hardware: Hardware,
+    progress: Progress | None = None,
+    *,
+    dropout: bool = False,
+) -> Figures:
     """Give the mean cross entropy and the accuracy over (images, labels) batches, summed in float64.
 
-    The model is left in evaluation mode. Raises `DataError` where there is not a single image, and
+    The model is left in evaluation mode, apart from its dropout layers where `dropout` asks for them to be active.
+    Raises `DataError` where there is not a single image, and
     `StopRequested` with the reason that `progress` gives.
     """
     loss, correct, seen = 0.0, 0, 0
-    for logits, labels in logits_of(model, batches, hardware, progress):
+    for logits, labels in logits_of(model, batches, hardware, progress, dropout=dropout):
         loss += float(F.cross_entropy(logits.double(), labels, reduction="sum"))
         correct += int((logits.argmax(1) == labels).sum())
         seen += len(labels)
@@ -77,13 +86,22 @@ def evaluate(model: nn.Module, batches: Iterable[Any], hardware: Hardware, progr
 
 @torch.no_grad()
 def logits_of(
-    model: nn.Module, batches: Iterable[Any], hardware: Hardware, progress: Progress | None = None
+    model: nn.Module,
+    batches: Iterable[Any],
+    hardware: Hardware,
+    progress: Progress | None = None,
+    *,
+    dropout: bool = False,
 ) -> Iterator[Batch]:
     """Give float32 logits (B, K) and labels (B,) of every batch, on the CPU.
 
     Raises `DataError` for batches and labels that cannot be used, `ModelError` for answers that are not logits.
     """
     model.eval()
+    if dropout:
+        for module in model.modules():
+            if isinstance(module, _DropoutNd):
+                module.train()
     total = length_of(batches) or 0
     for done, batch in enumerate(batches, start=1):
         images, labels = as_batch(batch)

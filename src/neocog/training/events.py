@@ -41,7 +41,7 @@ class Validating:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """An epoch is done: its row of the history, and whether its weights are the best so far.
+    """An epoch is done: its row of the history, whether its weights are the best so far, and whether they are kept.
 
     `images` and `seconds` are those that this process trained, validation left out.
     """
@@ -49,6 +49,7 @@ class EpochDone:
     row: Mapping[str, Any]
     epochs: int
     best: bool
+    kept: bool
     images: int
     seconds: float
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from neocog.data import ImageSet
 from neocog.errors import DataError, RecipeError
@@ -20,8 +19,9 @@ from neocog.training.evaluation import OrderedBatches
 from neocog.training.events import Listener, Stopped
 from neocog.training.hardware import hardware, resolve
 from neocog.training.interrupt import Interrupt
-from neocog.training.loop import Job, Loss
+from neocog.training.loop import Job
 from neocog.training.loop import fit as fit_job
+from neocog.training.losses import Loss, build_loss
 from neocog.training.progress import ProgressBar
 from neocog.training.state import Row, State, check_stages
 from neocog.training.stopping import Stopping
@@ -51,7 +51,7 @@ def fit(
     train: Any,
     valid: Any = None,
     *,
-    loss: Loss | None = None,
+    loss: Loss | str | None = None,
     optimizer: torch.optim.Optimizer | str | None = None,
     progress: bool = True,
     listeners: Sequence[Listener] = (),
@@ -63,8 +63,9 @@ def fit(
     logits (B, K). `train` and `valid` are an `ImageSet`, a pair of tensors (images, labels), a torch DataLoader, or
     any sized iterable of such pairs; labels are whole numbers from 0 to K - 1, (B,). Tensors are shuffled anew each
     epoch by `seed`; a DataLoader shuffles by the generator that it was given. `loss` takes (logits, labels) and gives
-    a scalar (default: cross entropy). `optimizer` is one of PyTorch's over the model's parameters, with a learning
-    rate of its own, or a name. `settings` are keys of `[train]`: `epochs=5, lr=1e-3, patience=3, device="cpu"`.
+    a scalar, or is one of the recipe's by its name (default: cross entropy). `optimizer` is one of PyTorch's over the
+    model's parameters, with a learning rate of its own, or a name. `settings` are keys of `[train]`: `epochs=5,
+    lr=1e-3, patience=3, device="cpu"`.
     Without `valid` the best epoch is chosen by the training figures. Parameters that do not require a gradient stay
     as they are.
 
@@ -74,6 +75,9 @@ def fit(
     own = optimizer if isinstance(optimizer, torch.optim.Optimizer) else None
     if isinstance(optimizer, str):
         settings["optimizer"] = optimizer
+    own_loss = None if isinstance(loss, str) else loss
+    if isinstance(loss, str):
+        settings["loss"] = loss
     chosen = Recipe().with_values(_own_settings(settings, own))
     chosen = chosen.with_values(resolve(chosen.train, model))
     options, place = chosen.train, hardware(chosen.train)
@@ -88,7 +92,7 @@ def fit(
         stages=stages,
         batches=lambda stage: _batches(train, stage),
         valid=(lambda: validation) if validation is not None else None,
-        loss=lambda stage: loss or _cross_entropy(stage),
+        loss=lambda stage: own_loss or build_loss(stage, None, place.device),
         hardware=place,
         optimizer=own,
     )
@@ -161,19 +165,3 @@ def _check_scaled(model: nn.Module, train: Any) -> None:
         "the images are uint8 numbers from 0 to 255, and the model has no layer that scales them. "
         "Put one in front, neocog.models.ScaledNetwork(neocog.models.Scaling(), model), or give floats."
     )
-
-
-def _cross_entropy(settings: TrainSettings) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    if settings.class_weights == "balanced":
-        raise RecipeError('class_weights = "balanced" needs the class counts; give fit(loss=...) or a list of weights.')
-    weights = None if settings.class_weights == "none" else torch.tensor(settings.class_weights)
-
-    def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        if weights is not None and len(weights) != logits.shape[1]:
-            raise RecipeError(
-                f"class_weights has {len(weights)} weights for {logits.shape[1]} classes; give one for each."
-            )
-        weight = None if weights is None else weights.to(logits.device)
-        return F.cross_entropy(logits.float(), labels, weight=weight, label_smoothing=settings.label_smoothing)
-
-    return loss

@@ -15,15 +15,14 @@ from neocog.errors import TrainingError
 from neocog.recipe import Stage, TrainSettings
 from neocog.training.average import weights_replaced
 from neocog.training.batches import Batch, Batches
-from neocog.training.evaluation import StopRequested, check_logits, evaluate
+from neocog.training.evaluation import Figures, Progress, StopRequested, check_logits, evaluate
 from neocog.training.events import EpochDone, Listener, StageStarted, StepDone, Stopped, Validating, tell
 from neocog.training.hardware import Hardware
 from neocog.training.keys import key, keyed_randomness
+from neocog.training.losses import Loss
 from neocog.training.optimizers import set_learning_rate
 from neocog.training.schedule import learning_rate
 from neocog.training.state import Row, State, training_mode
-
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -93,12 +92,13 @@ def train_epoch(
         return request.reason
     state.history.append(row)
     best = state.stopping.improves(row, stage.train.min_delta)
-    if best:
-        state.keep_best()
+    kept = best or stage.train.keep == "last"
+    if kept:
+        state.keep_weights()
     images = state.seen - first
     state.next_epoch()
     job.save(state, True)
-    return tell(listeners, EpochDone(row, stage.train.epochs, best, images, seconds))
+    return tell(listeners, EpochDone(row, stage.train.epochs, best, kept, images, seconds))
 
 
 def train_step(
@@ -163,7 +163,7 @@ def _close_epoch(job: Job, state: State, stage: Stage, rate: float, listeners: S
             return tell(listeners, Validating(done, total))
 
         with weights_replaced(state.network, state.evaluated_weights()):
-            figures = evaluate(job.model, job.valid(), job.hardware, progress)
+            figures = _validate(job, state, stage, progress)
         if not math.isfinite(figures.loss):
             raise TrainingError(_not_finite("validation loss", figures.loss, state, stage.train))
         row |= {"valid_loss": figures.loss, "valid_accuracy": figures.accuracy}
@@ -171,6 +171,13 @@ def _close_epoch(job: Job, state: State, stage: Stage, rate: float, listeners: S
         # The loss of the last step was still finite, what it did to the weights is not.
         raise TrainingError(_not_finite("weights' largest value", math.inf, state, stage.train))
     return row | {"learning_rate": rate if job.optimizer is None else job.optimizer.param_groups[0]["lr"]}
+
+
+def _validate(job: Job, state: State, stage: Stage, progress: Progress) -> Figures:
+    dropout = stage.train.validation_dropout
+    batches: Iterable[Any] = job.valid() if job.valid is not None else ()
+    with keyed_randomness(job.hardware.device, key(stage.train.seed, "validation", state.stage, state.epoch)):
+        return evaluate(job.model, batches, job.hardware, progress, dropout=dropout)
 
 
 def _stopped(reason: str, finished: bool, listeners: Sequence[Listener]) -> Stopped:

@@ -289,7 +289,7 @@ class _Keeper:
     def __call__(self, event: Event) -> None:
         if isinstance(event, EpochDone):
             write_history(self.folder, self.state.history)
-            if event.best:
+            if event.kept:
                 self._write_weights()
 
     def _write(self) -> None:

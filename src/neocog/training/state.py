@@ -25,8 +25,9 @@ Row = dict[str, Any]
 class State:
     """Where a training stands: the weights, what goes with them, and the place (stage, epoch, step) reached.
 
-    `loss_sum`, `correct` and `seen` are the epoch's sums up to `step`; `best` holds the best weights so far, which
-    belong to row `best_at` of the history. Weights that came frozen stay so in every stage.
+    `loss_sum`, `correct` and `seen` are the epoch's sums up to `step`; `best` holds the weights to keep so far (those
+    of the best epoch, or of the last where the recipe says so), which belong to row `best_at` of the history. Weights
+    that came frozen stay so in every stage.
     """
 
     network: nn.Module
@@ -83,11 +84,11 @@ class State:
         return self.average.tensors if self.average else None
 
     def best_row(self) -> Row:
-        """Give the row of the history whose weights are the best; empty where there is none yet."""
+        """Give the row of the history whose weights are kept; empty where there is none yet."""
         return {} if self.best_at is None else dict(self.history[self.best_at])
 
-    def keep_best(self) -> None:
-        """Remember the weights that are evaluated as the best: those of the last row of the history."""
+    def keep_weights(self) -> None:
+        """Remember the weights that were just evaluated, those of the last row of the history, as the ones to keep."""
         weights = self.evaluated_weights() or self.network.state_dict()
         self.best = {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}
         self.best_at = len(self.history) - 1
