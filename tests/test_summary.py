@@ -18,6 +18,7 @@ WRITTEN = [entry for entry in catalogue.entries() if entry.notation is not None]
     ("file", "model", "shape"),
     [
         ("summary_lenet5.txt", "lenet5", (1, 28, 28)),
+        ("summary_lenet5_1998.txt", "lenet5-1998", (1, 32, 32)),
         ("summary_remainder.txt", "conv 8 3x3 stride 3 | relu | flatten | linear 10 | softmax", (1, 7, 7)),
         (
             "summary_residual.txt",

@@ -85,7 +85,8 @@ class ModelSettings(Settings):
     )
     num_classes: Annotated[int, Field(ge=1)] | None = Field(None, description="checked against the data where given")
     init: Literal["default", "glorot", "lecun-1998"] = Field(
-        "default", description="initial weights: PyTorch's, Glorot uniform with zero biases, or uniform within 2.4 / fan-in"
+        "default",
+        description="initial weights: PyTorch's, Glorot uniform with zero biases, or uniform within 2.4 / fan-in",
     )
 
 

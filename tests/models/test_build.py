@@ -9,6 +9,8 @@ from torch import nn
 
 from neocog.errors import ModelError, NotationError
 from neocog.models import NotationNetwork, build, catalogue
+from neocog.models.bitmaps import digit_bitmaps
+from neocog.models.builder import Init
 from neocog.models.trace import trace
 from neocog.notation import parse
 
@@ -78,6 +80,8 @@ def stages(draw: st.DrawFn) -> str:
                 f"conv {channels} 1x1 | conv {channels} 3x3 same groups 2 | batchnorm",
                 f"maxpool {draw(st.integers(1, 3))} stride {draw(st.integers(1, 2))}",
                 "avgpool 2x3 stride 2x1 pad 1x1",
+                f"subsample {kernel}",
+                f"conv 3 {kernel} same{draw(st.sampled_from(['', ' nobias']))} table 0 0 0 | conv 2 1x1 table 0+2 1",
                 draw(
                     st.sampled_from(
                         ["relu", "tanh", "scaledtanh", "sigmoid", "gelu", "silu", "dropout 0.3", "batchnorm"]
@@ -100,6 +104,7 @@ def networks(draw: st.DrawFn) -> str:
                 "flatten | linear classes",
                 "globalavgpool | linear 5 nobias | relu | linear classes",
                 "flatten | batchnorm | linear classes | softmax",
+                "globalavgpool | linear 6 | rbf classes",
             ]
         )
     )
@@ -233,6 +238,52 @@ def test_glorot_weights_lie_within_their_bound_and_biases_are_zero() -> None:
         assert not state[f"{name}.bias"].any()
 
 
+def test_glorot_weights_of_a_table_follow_its_connections() -> None:
+    # Map 0 sees one input of two, map 1 both; input 0 feeds both maps, input 1 one.
+    network = build("conv 2 40x40 table 0 0+1", (2, 40, 40), init="glorot", seed=0)
+    weight, bias = network.state_dict()["conv1.weight"], network.state_dict()["conv1.bias"]
+    for kernel, fans in zip(weight, (1 + 2, 2 + 2, 2 + 1), strict=True):
+        bound = (6 / (fans * 1600)) ** 0.5
+        assert 0.99 * bound < kernel.abs().max().item() <= bound
+    assert not bias.any()
+
+
+def test_lecun_weights_lie_within_their_bound() -> None:
+    network = build("lenet5-1998", (1, 32, 32), 10, init="lecun-1998", seed=0)
+    state = network.state_dict()
+    for name, fan_in in (("conv1", 25), ("conv3", 400), ("linear1", 120)):
+        for key in ("weight", "bias"):
+            assert 0.6 * 2.4 / fan_in < state[f"{name}.{key}"].abs().max().item() <= 2.4 / fan_in
+    # The coefficient of the sum of 4 values lies within 2.4 / 4; of their mean it is 4 times that.
+    for name in ("subsample1", "subsample2"):
+        assert 0.6 < state[f"{name}.weight"].abs().max().item() <= 2.4
+        assert state[f"{name}.bias"].abs().max().item() <= 0.6
+    first = 0
+    for output, maps in enumerate([3] * 6 + [4] * 9 + [6]):
+        bound = 2.4 / (maps * 25)
+        assert 0.9 * bound < state["conv2.weight"][first : first + maps].abs().max().item() <= bound
+        assert state["conv2.bias"][output].abs().item() <= bound
+        first += maps
+
+
+@pytest.mark.parametrize("init", ["default", "glorot", "lecun-1998"])
+def test_the_targets_of_rbf_units_keep_their_own_rule(init: Init) -> None:
+    fixed = build("lenet5-1998", (1, 32, 32), 10, init=init, seed=0).state_dict()["rbf1.targets"]
+    assert torch.equal(fixed, torch.tensor(digit_bitmaps(), dtype=torch.float32))
+    trained = build("flatten | rbf classes", (1, 20, 20), 10, init=init, seed=0).state_dict()["rbf1.targets"]
+    assert trained.shape == (10, 400) and torch.equal(trained.abs(), torch.ones(10, 400))
+    assert abs(trained.mean().item()) < 0.1
+
+
+def test_without_a_rule_subsampling_begins_as_average_pooling_and_a_table_as_pytorch_begins_a_convolution() -> None:
+    network = build("subsample 2x3 | flatten | linear classes", (3, 4, 6), 2, seed=0)
+    x = torch.randn(2, 3, 4, 6)
+    assert torch.equal(network.get_submodule("subsample1")(x), F.avg_pool2d(x, (2, 3)))
+    state = build("conv 2 30x30 table 0 0+1", (2, 30, 30), seed=0).state_dict()
+    for weight, fan_in in ((state["conv1.weight"][:1], 900), (state["conv1.weight"][1:], 1800)):
+        assert 0.99 * fan_in**-0.5 < weight.abs().max().item() <= fan_in**-0.5
+
+
 def test_a_module_comes_back_as_it_is() -> None:
     module = nn.Linear(2, 2)
     weight = module.weight.clone()
@@ -304,7 +355,7 @@ def test_networks_that_cannot_be_built_say_why(model: str, error: type[Exception
 def test_settings_that_cannot_be_used_say_why() -> None:
     with pytest.raises(ModelError, match="num_classes is a whole number of at least 1, not 0"):
         build("mlp", (1, 4, 4), 0)
-    with pytest.raises(ModelError, match="init is one of 'default', 'glorot', not 'he'"):
+    with pytest.raises(ModelError, match="init is one of 'default', 'glorot', 'lecun-1998', not 'he'"):
         build("mlp", (1, 4, 4), 2, init="he")  # type: ignore[arg-type]
     with pytest.raises(NotationError, match="1x28x28"):
         build("mlp", (28, 28, 1), 2)

@@ -19,8 +19,11 @@ from neocog.notation import (
     MaxPool,
     Network,
     Node,
+    Rbf,
     Repeat,
     Residual,
+    Subsample,
+    Table,
 )
 
 INNER_ACTIVATIONS = [kind for kind in ACTIVATIONS if kind != "softmax"]
@@ -30,19 +33,28 @@ def pairs(least: int, most: int) -> st.SearchStrategy[tuple[int, int]]:
     return st.tuples(st.integers(least, most), st.integers(least, most))
 
 
+def tables(channels: int, inputs: int) -> st.SearchStrategy[Table]:
+    entry = st.sets(st.integers(0, inputs - 1), min_size=1).map(lambda seen: tuple(sorted(seen)))
+    return st.lists(entry, min_size=channels, max_size=channels).map(tuple)
+
+
 @st.composite
 def convs(draw: st.DrawFn, groups: int = 4) -> Conv:
-    cut = draw(st.integers(1, groups))
+    """With a table, or with groups, of which a table names no more inputs than there may be groups."""
+    channels = draw(st.integers(1, 5))
+    table = draw(st.one_of(st.none(), tables(channels, groups)))
+    cut = draw(st.integers(1, groups)) if table is None else 1
     stride = draw(pairs(1, 3))
     paddings = [pairs(0, 3), st.just("full")] + ([st.just("same")] if stride == (1, 1) else [])
     return Conv(
-        channels=cut * draw(st.integers(1, 5)),
+        channels=cut * channels,
         kernel=draw(pairs(1, 5)),
         stride=stride,
         padding=draw(st.one_of(paddings)),
         dilation=draw(pairs(1, 3)),
         groups=cut,
         bias=draw(st.booleans()),
+        table=table,
     )
 
 
@@ -55,7 +67,7 @@ def pools(draw: st.DrawFn) -> MaxPool | AvgPool:
 
 
 def windowed(groups: int = 1) -> st.SearchStrategy[Layer]:
-    return st.one_of(convs(groups), pools())
+    return st.one_of(convs(groups), pools(), pairs(1, 4).map(Subsample))
 
 
 def elementwise() -> st.SearchStrategy[Layer]:
@@ -67,7 +79,7 @@ def elementwise() -> st.SearchStrategy[Layer]:
 
 
 def layers() -> st.SearchStrategy[Layer]:
-    """Any layer but softmax; they need not fit each other."""
+    """Any layer that may stand anywhere; they need not fit each other."""
     features = st.one_of(st.just("classes"), st.integers(1, 1_000_000))
     return st.one_of(
         windowed(groups=4),
@@ -75,6 +87,13 @@ def layers() -> st.SearchStrategy[Layer]:
         st.sampled_from([Flatten(), GlobalAvgPool()]),
         st.builds(Linear, features, st.booleans()),
     )
+
+
+def last_layers() -> st.SearchStrategy[Layer]:
+    """The layers that may only stand at the end."""
+    units = st.one_of(st.just("classes"), st.integers(1, 1_000_000))
+    digits = st.sampled_from(["classes", 10]).map(lambda units: Rbf(units, digits=True))
+    return st.one_of(st.just(Activation("softmax")), units.map(Rbf), digits)
 
 
 def _bodies(children: st.SearchStrategy[Node]) -> st.SearchStrategy[tuple[Node, ...]]:
@@ -94,7 +113,7 @@ def networks(draw: st.DrawFn) -> Network:
     """Any network that can be written, whether or not its layers fit each other."""
     children = draw(_bodies(st.recursive(layers(), _blocks, max_leaves=8)))
     if draw(st.booleans()):
-        children += (Activation("softmax"),)
+        children += (draw(last_layers()),)
     return Network(children)
 
 
@@ -117,9 +136,10 @@ def fitting_networks(draw: st.DrawFn) -> Network:
                     (Residual(shrinking, (Conv(channels, (1, 1), (stride, stride)),)),),
                     (Repeat(2, Group(keeping)),),
                     (draw(pools()), draw(elementwise())),
+                    (Subsample((1, 2)), Conv(3, kernel, padding="same", table=((0,), (0, 1), (1,))), Conv(2, (1, 1))),
                 ]
             )
         )
     head: tuple[Node, ...] = (Flatten(), Linear(7), draw(elementwise()))
     nodes += draw(st.sampled_from([head, (GlobalAvgPool(),)]))
-    return Network((*nodes, Linear("classes")))
+    return Network((*nodes, draw(st.sampled_from([Linear("classes"), Rbf("classes")]))))

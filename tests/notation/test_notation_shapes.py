@@ -11,9 +11,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from neocog.errors import NotationError
+from neocog.models import catalogue
 from neocog.notation import Conv, Layer, LayerShape, MaxPool, Network, parse, parse_shape
 
-from .notation_strategies import elementwise, fitting_networks, layers, pairs, windowed
+from .notation_strategies import elementwise, fitting_networks, last_layers, layers, pairs, windowed
 
 MNIST = (1, 28, 28)
 
@@ -107,6 +108,35 @@ def test_the_other_networks_of_the_course() -> None:
     assert total(fashion, MNIST) == 197_210
 
 
+def test_the_original_lenet5_layer_by_layer() -> None:
+    layers = parse(catalogue.find("lenet5-1998").notation or "").shapes((1, 32, 32), num_classes=10)
+    named = {layer.name: layer for layer in layers}
+    assert [layer.parameters for layer in layers if layer.parameters] == [156, 12, 1_516, 32, 48_120, 10_164]
+    assert sum(layer.parameters for layer in layers) == 60_000
+    assert named["conv2"].parameter_shapes == {"weight": (60, 5, 5), "bias": (16,)}
+    # C1, S2, C3, S4, C5 of the paper: the sizes of the maps and what of the image a unit sees.
+    maps = ["conv1", "subsample1", "conv2", "subsample2", "conv3"]
+    assert [named[name].output_shape for name in maps] == [
+        (6, 28, 28),
+        (6, 14, 14),
+        (16, 10, 10),
+        (16, 5, 5),
+        (120, 1, 1),
+    ]
+    assert [named[name].receptive_field[0] for name in maps] == [5, 6, 14, 16, 32]
+    assert layers[-1].receptive_field == (32, 32)
+    # The paper's connections, each bias being one: 122,304 in C1, 151,600 in C3, 48,120 in C5.
+    for name, connections in (("conv1", 122_304), ("conv2", 151_600), ("conv3", 48_120)):
+        assert named[name].macs + prod(named[name].output_shape) == connections
+    assert layers[-1].macs == 840
+
+
+def test_a_table_of_all_maps_counts_as_no_table_does() -> None:
+    table, plain = (only(f"conv 3 5x3 stride 2 pad 1{end}", (2, 9, 9)) for end in (" table 0+1 0+1 0+1", ""))
+    assert (table.parameters, table.macs, table.output_shape) == (plain.parameters, plain.macs, plain.output_shape)
+    assert (table.receptive_field, table.note) == (plain.receptive_field, plain.note)
+
+
 # PyTorch as an oracle.
 
 
@@ -119,11 +149,26 @@ def as_module(layer: LayerShape) -> nn.Module | None:
     return module
 
 
+def expression(text: str, layer: Layer, x: torch.Tensor, values: dict[str, torch.Tensor]) -> torch.Tensor:
+    """What `LayerShape.torch` says of a layer that is no module of PyTorch."""
+    names: dict[str, object] = {"torch": torch, "nn": nn, "x": x, **values}
+    if isinstance(layer, Conv) and layer.table is not None:
+        connections = [(output, seen) for output, entry in enumerate(layer.table) for seen in entry]
+        names["outputs"], names["inputs"] = map(torch.tensor, zip(*connections, strict=True))
+    result: torch.Tensor = eval(text, names)
+    return result
+
+
 def check_against_torch(layer: LayerShape) -> None:
     x = torch.empty((2, *layer.input_shape), device="meta")
     module = as_module(layer)
     if module is None:
-        assert eval(layer.torch, {"torch": torch, "x": x}).shape[1:] == layer.output_shape
+        given = layer.parameter_shapes if layer.text != "rbf 10 digits" else {"targets": (10, 84)}
+        values = {name: torch.empty(shape) for name, shape in given.items()}
+        assert expression(layer.torch, layer.layer, torch.empty(2, *layer.input_shape), values).shape == (
+            2,
+            *layer.output_shape,
+        )
         return
     counter = FlopCounterMode(display=False)
     with counter:
@@ -136,12 +181,12 @@ def check_against_torch(layer: LayerShape) -> None:
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @settings(max_examples=200, deadline=None)
-@given(layers(), st.integers(1, 4), pairs(1, 20), st.booleans())
+@given(st.one_of(layers(), last_layers()), st.integers(1, 4), pairs(1, 20), st.booleans())
 def test_every_layer_agrees_with_its_torch_module(
     layer: Layer, channels: int, size: tuple[int, int], flat: bool
 ) -> None:
     if flat:
-        network, shape = Network((*parse("flatten").children, layer)), (channels, 1, 1)
+        network, shape = Network((*parse("flatten").children, layer)), (84 if channels == 1 else channels, 1, 1)
     else:
         network, shape = Network((layer,)), (channels * getattr(layer, "groups", 1), *size)
     try:
@@ -149,7 +194,7 @@ def test_every_layer_agrees_with_its_torch_module(
     except NotationError:
         # Not ours to test here: what is refused is in the table of errors.
         assume(False)
-    assume(found.parameters < 10**8)
+    assume(max(found.parameters, found.macs) < 10**7)
     check_against_torch(found)
 
 
@@ -170,9 +215,10 @@ def test_too_small_an_input_is_refused_by_torch_as_well(layer: Layer, size: int)
     try:
         Network((layer,)).shapes((1, size, size))
     except NotationError:
-        module = eval(layer.torch((1, size, size)), {"nn": nn}).to("meta")
+        text, x = layer.torch((1, size, size)), torch.empty((1, 1, size, size))
+        values = {name: torch.empty(shape) for name, shape in layer.parameter_shapes((1, size, size)).items()}
         with pytest.raises(RuntimeError):
-            module(torch.empty((1, 1, size, size), device="meta"))
+            eval(text, {"nn": nn})(x) if text.startswith("nn.") else expression(text, layer, x, values)
 
 
 # Receptive fields.

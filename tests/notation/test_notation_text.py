@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neocog.errors import NotationError
-from neocog.notation import READERS, Conv, Group, Linear, MaxPool, Network, Repeat, Residual, parse
+from neocog.notation import READERS, Conv, Group, Linear, MaxPool, Network, Rbf, Repeat, Residual, Subsample, parse
 
 from .notation_strategies import networks
 
@@ -43,6 +43,10 @@ WORDS = [
     "pad",
     "same",
     "stride",
+    "table",
+    "0+1",
+    "digits",
+    "classes",
 ]
 
 
@@ -61,6 +65,10 @@ def test_parsing_gives_the_nodes_that_the_text_names() -> None:
     network = parse("2 * (conv 8 3x1 stride 2x1 dilation 2 groups 4 nobias full | maxpool 3 stride 2 pad 1)")
     conv = Conv(8, (3, 1), (2, 1), "full", (2, 2), 4, False)
     assert network == Network((Repeat(2, Group((conv, MaxPool((3, 3), (2, 2), (1, 1))))),))
+    assert parse("conv 2 3 table 0+12 3 nobias | subsample 2x3 | rbf 4") == Network(
+        (Conv(2, (3, 3), bias=False, table=((0, 12), (3,))), Subsample((2, 3)), Rbf(4))
+    )
+    assert parse("rbf classes digits") == Network((Rbf("classes", digits=True),))
     assert parse("residual(linear 8 ; linear classes nobias)") == Network(
         (Residual((Linear(8),), (Linear("classes", False),)),)
     )
@@ -77,6 +85,10 @@ def test_parsing_gives_the_nodes_that_the_text_names() -> None:
             "conv 6 5x5 nobias groups 2 dilation 1x2 pad 0x1 stride 3",
             "conv 6 5x5 stride 3 pad 0x1 dilation 1x2 groups 2 nobias",
         ),
+        ("conv 2 5 table 00+1 2 stride 2", "conv 2 5x5 stride 2 table 0+1 2"),
+        ("conv 1 5 table 3 nobias pad 1", "conv 1 5x5 pad 1 nobias table 3"),
+        ("subsample 2x2", "subsample 2"),
+        ("rbf 010 digits", "rbf 10 digits"),
         ("conv 06 5x5 groups 1 dilation 1", "conv 6 5x5"),
         ("maxpool 2 stride 2 pad 0", "maxpool 2"),
         ("avgpool 3x3 stride 1x2", "avgpool 3 stride 1x2"),
@@ -105,6 +117,7 @@ def test_lines_break_after_each_stage() -> None:
         "flatten",
         "linear 120 | relu | linear 84 | relu | linear 10 | softmax",
     ]
+    assert parse("subsample 2 | relu | rbf 2").text(lines=True) == "subsample 2\nrelu | rbf 2"
     assert parse("relu | 2 * (tanh) | relu").text(lines=True) == "relu\n2 * (tanh)\nrelu"
 
 
@@ -112,14 +125,14 @@ def test_names_count_each_kind_in_its_scope() -> None:
     network = parse(
         "conv 4 3x3 | relu | maxpool 2 | avgpool 2 | 2 * (conv 4 3x3 same | relu | (tanh))\n"
         "residual(conv 4 3x3 same | batchnorm ; conv 4 1x1) | conv 4 1x1\n"
-        "globalavgpool | dropout 0.5 | linear 4 | scaledtanh | linear 2 | softmax"
+        "subsample 2 | globalavgpool | dropout 0.5 | linear 4 | scaledtanh | linear 2 | rbf 2"
     )
     assert [name for name, _ in network.named_layers()] == [
         "conv1", "relu1", "pool1", "pool2",
         "block1.conv1", "block1.relu1", "block1.block1.tanh1",
         "block2.conv1", "block2.relu1", "block2.block1.tanh1",
         "block3.conv1", "block3.batchnorm1", "block3.shortcut.conv1", "conv2",
-        "globalavgpool1", "dropout1", "linear1", "scaledtanh1", "linear2", "softmax1",
+        "subsample1", "globalavgpool1", "dropout1", "linear1", "scaledtanh1", "linear2", "rbf1",
     ]  # fmt: skip
 
 
@@ -162,6 +175,15 @@ def test_hand_made_nodes_obey_the_same_rules_as_text() -> None:
         lambda: Conv(8, (3, 3), (2, 2), "same"),
         lambda: MaxPool((2, 2), (2, 2), (2, 2)),
         lambda: Linear("many"),  # type: ignore[arg-type]
+        lambda: Rbf("many"),  # type: ignore[arg-type]
+        lambda: Rbf(26, digits=True),
+        lambda: Subsample((0, 2)),
+        lambda: Conv(2, (3, 3), table=((0,),)),
+        lambda: Conv(1, (3, 3), table=((),)),
+        lambda: Conv(1, (3, 3), table=((-1,),)),
+        lambda: Conv(1, (3, 3), table=((1, 0),)),
+        lambda: Conv(2, (3, 3), groups=2, table=((0,), (1,))),
+        lambda: Network((Rbf(2), Linear(2))),
         lambda: Repeat(0, Group((Linear(2),))),
         lambda: Group(()),
         lambda: Network(()),

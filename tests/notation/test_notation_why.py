@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from neocog.models import catalogue
 from neocog.notation import parse, why
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -10,6 +11,9 @@ LENET5 = (
     "conv 6 5x5 pad 2 | relu | maxpool 2 | conv 16 5x5 | relu | maxpool 2\n"
     "flatten | linear 120 | relu | linear 84 | relu | linear classes"
 )
+LENET5_1998 = catalogue.find("lenet5-1998").notation or ""
+# Trainable targets, a table without biases, and windows that are not square.
+HISTORIC = "conv 3 3x2 nobias stride 2x1 table 0+1 1 0 | subsample 2x3 | flatten | rbf classes"
 # A layer of every kind and every way to write out an arithmetic.
 ASSORTED = (
     "conv 8 4x3 same groups 2 nobias | batchnorm | silu | conv 8 3x3 stride 2 pad 1 dilation 1x2 | avgpool 3x2 pad 1\n"
@@ -27,13 +31,19 @@ def test_the_arithmetic_of_lenet5() -> None:
     assert explained(LENET5, (1, 28, 28)) == (GOLDEN / "notation_why_lenet5.txt").read_text(encoding="utf-8")
 
 
+def test_the_arithmetic_of_the_original_lenet5() -> None:
+    expected = (GOLDEN / "notation_why_lenet5_1998.txt").read_text(encoding="utf-8")
+    assert explained(LENET5_1998, (1, 32, 32)) + "\n" + explained(HISTORIC, (2, 10, 10)) == expected
+
+
 def test_the_arithmetic_of_every_kind_of_layer() -> None:
     assert explained(ASSORTED, (4, 21, 18)) == (GOLDEN / "notation_why_assorted.txt").read_text(encoding="utf-8")
 
 
 def test_every_equation_that_is_written_out_is_true() -> None:
     checked = 0
-    for text, shape in ((LENET5, (1, 28, 28)), (ASSORTED, (4, 21, 18))):
+    texts = ((LENET5, (1, 28, 28)), (ASSORTED, (4, 21, 18)), (LENET5_1998, (1, 32, 32)), (HISTORIC, (2, 10, 10)))
+    for text, shape in texts:
         for line in explained(text, shape).splitlines():
             for equation in line.split("  ")[-1].replace(" high, ", "; ").replace(" wide", "; ").split("; "):
                 left, equals, right = equation.partition(" = ")
@@ -42,7 +52,7 @@ def test_every_equation_that_is_written_out_is_true() -> None:
                 result = float(right.split(",  ")[0].split(", so")[0].replace(",", ""))
                 assert abs(eval(left) - result) < 0.005, equation
                 checked += 1
-    assert checked > 50
+    assert checked > 90
 
 
 def test_the_table_of_lenet5() -> None:

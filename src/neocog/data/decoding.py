@@ -164,7 +164,7 @@ def _draft(image: Image.Image, source: Readable, geometry: Geometry) -> None:
     height, width = geometry.image_size
     if _orientation(image) in _TURNED:
         height, width = width, height
-    fit = min if geometry.resize == "letterbox" else max
+    fit = min if geometry.resize in ("letterbox", "pad") else max
     scale = fit(width / image.width, height / image.height)
     if geometry.resize != "squash":
         width, height = round(image.width * scale), round(image.height * scale)
@@ -226,7 +226,10 @@ def _fit(image: Image.Image, geometry: Geometry) -> Image.Image:
         left, top = (image.width - across) / 2, (image.height - down) / 2
         return image.resize((width, height), bilinear, box=(left, top, left + across, top + down))
     scale = min(width / image.width, height / image.height)
+    if geometry.resize == "pad":
+        scale = min(scale, 1.0)
     inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     canvas = Image.new(image.mode, (width, height))
-    canvas.paste(image.resize(inner, bilinear), ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    top, left = geometry.centred(inner[1], inner[0])
+    canvas.paste(image.resize(inner, bilinear), (left, top))
     return canvas

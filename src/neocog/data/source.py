@@ -106,6 +106,11 @@ class ArrayPixels:
         """Copy, or bring to another geometry as a decoded file would be."""
         if self._images.shape[1:] == geometry.shape:
             out[:] = self._images
+        elif self._only_padded(geometry):
+            _, _, height, width = self._images.shape
+            top, left = geometry.centred(height, width)
+            out[:] = 0
+            out[:, :, top : top + height, left : left + width] = self._images
         else:
             self._convert(geometry, out, progress)
         return np.arange(len(self)), {}
@@ -113,6 +118,11 @@ class ArrayPixels:
     def only(self, rows: Int64) -> ArrayPixels:
         """The images at `rows`, copied unless they are all."""
         return self if np.array_equal(rows, np.arange(len(self))) else ArrayPixels(self._images[rows])
+
+    def _only_padded(self, geometry: Geometry) -> bool:
+        _, channels, height, width = self._images.shape
+        fits = height <= geometry.image_size[0] and width <= geometry.image_size[1]
+        return geometry.resize == "pad" and channels == geometry.channels and fits
 
     def _convert(self, geometry: Geometry, out: UInt8, progress: Progress | None) -> None:
         from neocog.data.decoding import decode, to_picture

@@ -12,15 +12,18 @@ from torch import nn
 
 from neocog.errors import ModelError
 from neocog.models.catalogue import Entry
+from neocog.models.initial import glorot, lecun_1998
 from neocog.models.network import NotationNetwork
 from neocog.models.reference import PythonPath, call, load, resolve
 from neocog.models.resnet import resnet18, resnet34, resnet50
 from neocog.models.vgg import vgg
 from neocog.notation import Network, check_shape, parse
 
-Init: TypeAlias = Literal["default", "glorot"]
+Init: TypeAlias = Literal["default", "glorot", "lecun-1998"]
 Shape: TypeAlias = tuple[int, int, int]
 
+# What is done to each module of a network; the default is what the modules do themselves.
+_INITIAL: Mapping[Init, Callable[[nn.Module], None]] = {"glorot": glorot, "lecun-1998": lecun_1998}
 # Made from (channels, number of classes).
 _PUBLISHED: Mapping[str, Callable[[int, int], nn.Module]] = {
     "resnet18": resnet18,
@@ -51,8 +54,9 @@ def build(
             number.
         init: the initial weights of a network that is named or written: "default" is PyTorch's for the
             notation and the published scheme for the named torch networks; "glorot" is Glorot uniform for the
-            weights and zero for the biases of convolutions and linear layers. The user's own code and modules
-            keep theirs.
+            weights and zero for the biases of convolutions and linear layers; "lecun-1998" is uniform within
+            plus and minus 2.4 / fan-in for weights and biases, those of `subsample` too. The user's own code and
+            modules keep theirs.
         seed: draw the initial weights from this seed, and leave the user's random generator as it was.
             Without it they come from the user's generator. Named and written networks are built on the CPU
             (or on "meta" where that is the default device), so that a seed gives the same weights for every
@@ -74,8 +78,8 @@ def build(
             return _own(meant, getattr(meant, "__qualname__", repr(meant)), shape, num_classes)
         with _plain_device():
             network = _written(meant, shape, num_classes)
-            if init == "glorot":
-                network.apply(_glorot)
+            if init in _INITIAL:
+                network.apply(_INITIAL[init])
     return network
 
 
@@ -118,13 +122,6 @@ def _own(maker: Any, name: str, shape: Shape, num_classes: int | None) -> nn.Mod
             "Let it return the network."
         )
     return made
-
-
-def _glorot(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
 
 
 @contextmanager

@@ -15,6 +15,13 @@ _BATCH_NORM = (
     'Shift", ICML 2015'
 )
 
+# The input maps of C3's maps 0 to 15.
+_LENET5_TABLE = (
+    "0+1+2 1+2+3 2+3+4 3+4+5 0+4+5 0+1+5 "
+    "0+1+2+3 1+2+3+4 2+3+4+5 0+3+4+5 0+1+4+5 0+1+2+5 "
+    "0+1+3+4 1+2+4+5 0+2+3+5 0+1+2+3+4+5"
+)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -141,6 +148,20 @@ _ENTRIES: tuple[Entry, ...] = (
             flatten | linear 120 | relu | linear 84 | relu | linear classes
         """,
         minimum_size=12,
+    ),
+    Entry(
+        name="lenet5-1998",
+        description="LeNet-5 as published: connection table, trained subsampling, scaled tanh, RBF output for digits",
+        parameters=60_000,
+        source='LeCun, Bottou, Bengio, Haffner, "Gradient-Based Learning Applied to Document Recognition", '
+        "Proceedings of the IEEE, 1998, section II-B and table I",
+        notation=f"""
+            conv 6 5x5 | scaledtanh | subsample 2 | scaledtanh
+            conv 16 5x5 table {_LENET5_TABLE} | scaledtanh | subsample 2 | scaledtanh
+            conv 120 5x5 | scaledtanh | flatten | linear 84 | scaledtanh | rbf classes digits
+        """,
+        input_shape=(1, 32, 32),
+        minimum_size=32,
     ),
     Entry(
         name="week4",

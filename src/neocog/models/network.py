@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neocog.errors import ModelError
+from neocog.models.lenet import EuclideanRBF, Subsample, TableConv2d
 from neocog.notation import (
     Activation,
     ActivationKind,
@@ -24,8 +25,10 @@ from neocog.notation import (
     Linear,
     MaxPool,
     Network,
+    Rbf,
     Tree,
 )
+from neocog.notation import Subsample as SubsampleLayer
 
 
 class NotationNetwork(nn.Module):
@@ -177,6 +180,8 @@ def _module(shape: LayerShape) -> nn.Module:
             return nn.MaxPool2d(kernel, stride, padding)
         case AvgPool(kernel, stride, padding):
             return nn.AvgPool2d(kernel, stride, padding)
+        case SubsampleLayer(kernel):
+            return Subsample(incoming[0], kernel)
         case GlobalAvgPool():
             return GlobalAverage()
         case BatchNorm():
@@ -185,13 +190,25 @@ def _module(shape: LayerShape) -> nn.Module:
             return nn.Dropout(p)
         case Flatten():
             return nn.Flatten()
+        case Rbf(_, digits):
+            return EuclideanRBF(incoming[0], layer.outputs, digits=digits)
         case Activation(kind):
             return _ACTIVATIONS[kind]()
     raise ModelError(f"no module is known for the layer '{layer}' of {shape.name}. Leave it out or use another.")
 
 
-def _conv(layer: Conv, in_channels: int) -> nn.Conv2d:
+def _conv(layer: Conv, in_channels: int) -> nn.Conv2d | TableConv2d:
     (top, bottom), (left, right) = layer.pads()
+    if layer.table is not None:
+        return TableConv2d(
+            in_channels,
+            layer.table,
+            layer.kernel,
+            stride=layer.stride,
+            margins=(left, right, top, bottom),
+            dilation=layer.dilation,
+            bias=layer.bias,
+        )
     even = (top, left) != (bottom, right)
     conv = (SameConv2d if even else nn.Conv2d)(
         in_channels,

@@ -14,6 +14,7 @@ from torch.func import functional_call
 from torch.nn.parameter import is_lazy
 
 from neocog.errors import ModelError
+from neocog.models.lenet import EuclideanRBF, Subsample, TableConv2d
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,18 @@ def _first_tensor(output: object) -> Tensor | None:
 
 
 def _macs(module: nn.Module, output: Tensor) -> int:
-    """Count the multiplications with weights that make `output`: those of convolutions and linear layers."""
+    """Count the multiplications with weights that make `output`: those of convolutions and linear layers.
+
+    Of the original LeNet-5 the coefficients of the subsampling and the squares of the RBF units count too.
+    """
     if isinstance(module, nn.Linear):
         return output.numel() * module.in_features
     if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
         return output.numel() * (module.in_channels // module.groups) * math.prod(module.kernel_size)
+    if isinstance(module, TableConv2d):
+        return output.numel() // len(module.table) * module.weight.numel()
+    if isinstance(module, Subsample):
+        return output.numel()
+    if isinstance(module, EuclideanRBF):
+        return output.numel() * module.targets.shape[1]
     return 0

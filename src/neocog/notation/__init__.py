@@ -20,7 +20,10 @@ from neocog.notation.words.base import Layer, Shape, View, shape_text
 from neocog.notation.words.conv import Conv
 from neocog.notation.words.dense import Flatten, Linear
 from neocog.notation.words.pool import AvgPool, GlobalAvgPool, MaxPool
+from neocog.notation.words.rbf import Rbf
 from neocog.notation.words.regular import BatchNorm, Dropout
+from neocog.notation.words.subsample import Subsample
+from neocog.notation.words.table import Table
 from neocog.notation.words.windowed import Window
 
 __all__ = [
@@ -43,9 +46,12 @@ __all__ = [
     "Network",
     "Node",
     "NotationError",
+    "Rbf",
     "Repeat",
     "Residual",
     "Shape",
+    "Subsample",
+    "Table",
     "Tree",
     "View",
     "Window",

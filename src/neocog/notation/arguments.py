@@ -12,23 +12,27 @@ from neocog.notation.text import Token, error_at
 
 _INTEGER = re.compile(r"[0-9]+")
 _PAIR = re.compile(r"([0-9]+)(?:x([0-9]+))?")
+_ENTRY = re.compile(r"[0-9]+(\+[0-9]+)*")
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]*)?(e-?[0-9]+)?|\.[0-9]+(e-?[0-9]+)?")
 # Longer runs of digits are refused here: int() itself rejects thousands of them with a message of its own.
 _MOST_DIGITS = 12
+_ENTRY_STARTS = "0123456789+-"
 
-OptionKind: TypeAlias = Literal["flag", "integer", "pair"]
+OptionKind: TypeAlias = Literal["flag", "integer", "pair", "table"]
+Entries: TypeAlias = tuple[tuple[int, ...], ...]
 T = TypeVar("T")
 
 
 class Options:
     """The options of one layer, each written at most once and in any order."""
 
-    def __init__(self, values: Mapping[str, tuple[int, int]]) -> None:
+    def __init__(self, values: Mapping[str, tuple[int, int]], tables: Mapping[str, Entries]) -> None:
         self._values = values
+        self._tables = tables
 
     def has(self, name: str) -> bool:
         """Whether the option was written."""
-        return name in self._values
+        return name in self._values or name in self._tables
 
     def pair(self, name: str, default: tuple[int, int]) -> tuple[int, int]:
         """The (height, width) of an option."""
@@ -37,6 +41,10 @@ class Options:
     def integer(self, name: str, default: int) -> int:
         """The number of an option."""
         return self._values.get(name, (default, default))[0]
+
+    def table(self, name: str) -> Entries | None:
+        """The entries of an option, each the numbers that were joined by `+`."""
+        return self._tables.get(name)
 
 
 class Arguments:
@@ -95,16 +103,20 @@ class Arguments:
     def options(self, kinds: Mapping[str, OptionKind], example: str) -> Options:
         """Take all options that are left."""
         values: dict[str, tuple[int, int]] = {}
+        tables: dict[str, Entries] = {}
         while self._next < len(self._tail):
             token = self._tail[self._next]
             kind = kinds.get(token.text)
             if kind is None:
                 self._fail(token, misplaced(self.word, token.text, kinds, self._words))
-            if token.text in values:
+            if token.text in values or token.text in tables:
                 self._fail(token, f"'{token.text}' stands twice; keep one of the two.")
             self._next += 1
-            values[token.text] = self._option(token.text, kind, example)
-        return Options(values)
+            if kind == "table":
+                tables[token.text] = self._entries(token)
+            else:
+                values[token.text] = self._option(token.text, kind, example)
+        return Options(values, tables)
 
     def finish(self, make: Callable[[], T]) -> T:
         """Make the layer once nothing is left; an error of its own gets the layer's place."""
@@ -123,6 +135,23 @@ class Arguments:
             return self.pair(f"the number for '{name}'", example)
         number = self.integer(f"the number for '{name}'", example)
         return number, number
+
+    def _entries(self, option: Token) -> Entries:
+        entries: list[tuple[int, ...]] = []
+        while self._next < len(self._tail) and (token := self._tail[self._next]).text[0] in _ENTRY_STARTS:
+            if not _ENTRY.fullmatch(token.text):
+                self._fail(
+                    token, f"an entry of the table is input maps joined by '+', such as '0+1+2', not {token.shown}."
+                )
+            entries.append(tuple(self._int(token, digits) for digits in token.text.split("+")))
+            self._next += 1
+        if not entries:
+            self._fail(
+                option,
+                "the table is missing after 'table': write for each channel the input maps that it sees; "
+                "for example 'conv 2 5x5 table 0+1 1+2'.",
+            )
+        return tuple(entries)
 
     def _take(self, what: str, example: str) -> Token:
         if self._next >= len(self._tail):

@@ -18,7 +18,7 @@ _ALIASES: Mapping[str, str] = MappingProxyType(
         "pool": "maxpool",
         "pooling": "maxpool",
         "maxpooling": "maxpool",
-        "subsample": "avgpool",
+        "subsampling": "subsample",
         "averagepooling": "avgpool",
         "meanpool": "avgpool",
         "averagepool": "avgpool",
@@ -33,9 +33,16 @@ _ALIASES: Mapping[str, str] = MappingProxyType(
         "reshape": "flatten",
         "res": "residual",
         "skip": "residual",
+        "radialbasis": "rbf",
+        "rbfunits": "rbf",
+        "euclidean": "rbf",
+        "euclideanrbf": "rbf",
+        "gaussian": "rbf",
         "padding": "pad",
         "strides": "stride",
         "dilationrate": "dilation",
+        "connections": "table",
+        "connectiontable": "table",
     }
 )
 _CALL = re.compile(r"(?:torch\.)?(?:nn\.)?(?P<name>[A-Za-z][A-Za-z0-9_]*)\((?P<arguments>[^()\n]{0,200})\)")

@@ -11,6 +11,8 @@ from neocog.notation.words.activation import Activation
 from neocog.notation.words.base import Layer, need_number
 from neocog.notation.words.dense import Flatten
 from neocog.notation.words.pool import AvgPool, GlobalAvgPool, MaxPool
+from neocog.notation.words.rbf import Rbf
+from neocog.notation.words.subsample import Subsample
 
 if TYPE_CHECKING:
     from neocog.notation.shapes import LayerShape
@@ -101,7 +103,7 @@ class Network:
     """A network as its notation has it. `str()` gives the canonical text, which parses to an equal network.
 
     Raises:
-        NotationError: no layer, too many, nested too deeply, or a `softmax` that is not the last layer.
+        NotationError: no layer, too many, nested too deeply, or a `softmax` or `rbf` that is not the last layer.
     """
 
     children: tuple[Node, ...]
@@ -116,7 +118,7 @@ class Network:
         layers = count_layers(self.children)
         if layers > MOST_LAYERS:
             raise NotationError(f"the network has {layers:,} layers; at most {MOST_LAYERS:,} are allowed.")
-        _check_softmax(self.children)
+        _check_last(self.children)
 
     def __str__(self) -> str:
         return _joined(self.children)
@@ -131,7 +133,7 @@ class Network:
             if alone and stages[-1]:
                 stages.append([])
             stages[-1].append(node)
-            if alone or isinstance(node, MaxPool | AvgPool | GlobalAvgPool | Flatten):
+            if alone or isinstance(node, MaxPool | AvgPool | GlobalAvgPool | Subsample | Flatten):
                 stages.append([])
         return "\n".join(_joined(stage) for stage in stages if stage)
 
@@ -238,7 +240,7 @@ def _depth(nodes: tuple[Node, ...]) -> int:
     return depth
 
 
-def _check_softmax(nodes: tuple[Node, ...]) -> None:
+def _check_last(nodes: tuple[Node, ...]) -> None:
     last = nodes[-1]
     pending = list(nodes[:-1] if isinstance(last, Layer) else nodes)
     while pending:
@@ -247,5 +249,10 @@ def _check_softmax(nodes: tuple[Node, ...]) -> None:
             raise NotationError(
                 "softmax may only be the last layer of the network, outside of all brackets: "
                 "training uses the scores before it.\nFor an activation between layers write 'relu'."
+            )
+        if isinstance(node, Rbf):
+            raise NotationError(
+                "rbf may only be the last layer of the network, outside of all brackets: what it gives are the scores "
+                "of the classes.\nPut it at the end, with nothing after it; the softmax of them is taken in any case."
             )
         pending.extend(_inner(node))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from operator import index
 
@@ -13,6 +13,7 @@ from neocog.notation.nodes import Block, Network, Tree
 from neocog.notation.words.base import LARGEST_NUMBER, Layer, Pair, Shape, View, shape_text
 from neocog.notation.words.conv import Conv
 from neocog.notation.words.dense import Linear
+from neocog.notation.words.rbf import Rbf
 
 _SHAPE = re.compile(r"[0-9]+(x[0-9]+)*")
 # Channel counts that images have, and the size from which a leading number cannot be one.
@@ -26,11 +27,11 @@ class LayerShape:
 
     Attributes:
         name: the full name, such as `block2.conv1`.
-        layer: the layer, `linear classes` with its number filled in.
+        layer: the layer, with the number of classes in place of `classes`.
         input_shape: what comes in.
         output_shape: what goes out.
         parameter_shapes: the trainable tensors by name (`weight`, `bias`).
-        macs: multiply-accumulates for one image; 0 for all but `conv` and `linear`.
+        macs: multiply-accumulates for one image; 0 for all but `conv`, `subsample`, `linear` and `rbf`.
         view_in: how the units of the input look at the image.
         view_out: how the units of the output do.
         note: a remark for the user, ready to print; None where there is nothing to say.
@@ -65,7 +66,7 @@ class LayerShape:
     def receptive_field(self) -> Pair:
         """Pixels (height, width) that reach one output unit, padding counted in, so it can exceed the image.
 
-        `flatten` changes nothing about its units; a `linear` or `globalavgpool` sees all that the whole map
+        `flatten` changes nothing about its units; a `linear`, `rbf` or `globalavgpool` sees all that the whole map
         before it saw. Behind a residual block it is the larger of body and shortcut.
         """
         return self.view_out.field
@@ -151,7 +152,7 @@ def shapes(network: Network, input_shape: Sequence[int], num_classes: int | None
 def _forward(tree: Tree, scope: str, state: _State, num_classes: int | None, found: list[LayerShape]) -> _State:
     for name, item in tree:
         if isinstance(item, Layer):
-            layer = _layer_shape(scope + name, _filled(item, num_classes), state)
+            layer = _layer_shape(scope + name, item, state, num_classes)
             found.append(layer)
             state = _State(layer.output_shape, layer.view_out)
         else:
@@ -159,8 +160,9 @@ def _forward(tree: Tree, scope: str, state: _State, num_classes: int | None, fou
     return state
 
 
-def _layer_shape(name: str, layer: Layer, state: _State) -> LayerShape:
+def _layer_shape(name: str, layer: Layer, state: _State, num_classes: int | None) -> LayerShape:
     try:
+        layer = layer if num_classes is None else layer.with_classes(num_classes)
         output_shape = layer.output_shape(state.shape)
     except NotationError as error:
         raise NotationError(f"{name}: {error}") from None
@@ -175,12 +177,6 @@ def _layer_shape(name: str, layer: Layer, state: _State) -> LayerShape:
         view_out=layer.view(state.view, state.shape),
         note=layer.note(state.shape),
     )
-
-
-def _filled(layer: Layer, num_classes: int | None) -> Layer:
-    if isinstance(layer, Linear) and layer.features == "classes" and num_classes is not None:
-        return replace(layer, features=num_classes)
-    return layer
 
 
 def _block(block: Block, name: str, state: _State, num_classes: int | None, found: list[LayerShape]) -> _State:
@@ -238,11 +234,11 @@ def _check_classes(layers: Sequence[LayerShape], output: Shape, num_classes: int
             f"the network ends in a map {shape_text(output)}, but there are {num_classes} classes.\n"
             f"End it with 'flatten | linear classes' or 'globalavgpool | linear classes'."
         )
-    last = next((layer for layer in reversed(layers) if isinstance(layer.layer, Linear)), None)
+    last = next((layer for layer in reversed(layers) if isinstance(layer.layer, Linear | Rbf)), None)
     if last is not None and last.output_shape == output:
         raise NotationError(
             f"{last.name}: {last.text} gives {output[0]:,} values, but there are {num_classes} classes.\n"
-            f"'linear classes' takes the number from the data."
+            f"'{last.kind} classes' takes the number from the data."
         )
     raise NotationError(
         f"the network ends in {output[0]:,} values, but there are {num_classes} classes.\nEnd it with 'linear classes'."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from neocog.errors import NotationError
 
@@ -73,6 +73,14 @@ class Layer(ABC):
 
     @abstractmethod
     def __str__(self) -> str: ...
+
+    def with_classes(self, num_classes: int) -> Self:
+        """The layer with the number of classes in place of the word `classes`, where that is written.
+
+        Raises:
+            NotationError: the layer cannot have so many outputs.
+        """
+        return self
 
     @abstractmethod
     def torch(self, shape: Shape) -> str:

@@ -19,6 +19,15 @@ from neocog.notation.words.base import (
     pair_text,
     python_pair,
 )
+from neocog.notation.words.table import (
+    Table,
+    check_inputs,
+    check_table,
+    connections,
+    connections_note,
+    connections_sum,
+    entry_text,
+)
 from neocog.notation.words.windowed import Windowed
 
 
@@ -36,6 +45,7 @@ class Conv(Windowed):
         dilation: distance between neighbouring taps of the kernel, (down, right).
         groups: input and output channels are cut into so many groups, each convolved on its own.
         bias: whether each kernel has a bias.
+        table: for each output channel the input channels that it sees, ascending; None where it sees all.
     """
 
     channels: int
@@ -45,6 +55,7 @@ class Conv(Windowed):
     dilation: Pair = (1, 1)
     groups: int = 1
     bias: bool = True
+    table: Table | None = None
 
     def __post_init__(self) -> None:
         need_number("the channels of conv", self.channels, 1)
@@ -66,6 +77,13 @@ class Conv(Windowed):
                 f"the {self.channels} channels of conv cannot be cut into {self.groups} equal groups.\n"
                 f"'{replace(self, channels=_multiple(self.channels, self.groups))}' works."
             )
+        if self.table is not None:
+            if self.groups != 1:
+                raise NotationError(
+                    "conv takes 'table' or 'groups', not both: a table says for each channel what it sees.\n"
+                    f"'{replace(self, groups=1)}' works."
+                )
+            check_table(self.table, self.channels)
 
     @property
     def word(self) -> str:
@@ -84,7 +102,11 @@ class Conv(Windowed):
             parts += ["dilation", pair_text(self.dilation)]
         if self.groups != 1:
             parts += ["groups", str(self.groups)]
-        return " ".join(parts if self.bias else [*parts, "nobias"])
+        if not self.bias:
+            parts.append("nobias")
+        if self.table is not None:
+            parts += ["table", *map(entry_text, self.table)]
+        return " ".join(parts)
 
     @property
     def spacing(self) -> Pair:
@@ -115,8 +137,21 @@ class Conv(Windowed):
         return replace(self, kernel=kernel, padding=(above, left) if self.padding == "full" else self.padding)
 
     def torch(self, shape: Shape) -> str:
-        """`nn.Conv2d` with the input channels filled in."""
-        parts = [f"{shape[0]}, {self.channels}, kernel_size={python_pair(self.kernel)}"]
+        """`nn.Conv2d` with the input channels filled in.
+
+        With a table there is no such module: it is the convolution whose weight is zero where the table connects
+        nothing. `outputs` and `inputs` are the maps of the connections, in the order of the table.
+        """
+        if self.table is None:
+            parts = [f"{shape[0]}, {self.channels}, kernel_size={python_pair(self.kernel)}"]
+            parts += self._settings() + ([f"groups={self.groups}"] if self.groups != 1 else [])
+            return f"nn.Conv2d({', '.join(parts if self.bias else [*parts, 'bias=False'])})"
+        size = ", ".join(map(str, (self.channels, shape[0], *self.kernel)))
+        dense = f"torch.zeros({size}).index_put((outputs, inputs), weight)"
+        return f"torch.conv2d({', '.join(['x', dense, *(['bias'] if self.bias else []), *self._settings()])})"
+
+    def _settings(self) -> list[str]:
+        parts = []
         if self.stride != (1, 1):
             parts.append(f"stride={python_pair(self.stride)}")
         if self.padding == "same":
@@ -126,19 +161,18 @@ class Conv(Windowed):
             parts.append(f"padding={python_pair((rows[0], columns[0]))}")
         if self.dilation != (1, 1):
             parts.append(f"dilation={python_pair(self.dilation)}")
-        if self.groups != 1:
-            parts.append(f"groups={self.groups}")
-        if not self.bias:
-            parts.append("bias=False")
-        return f"nn.Conv2d({', '.join(parts)})"
+        return parts
 
     def output_shape(self, shape: Shape) -> Shape:
         """As many channels as kernels; height and width by the formula.
 
         Raises:
-            NotationError: the input is flat or too small, or its channels cannot be cut into the groups.
+            NotationError: the input is flat or too small, or its channels cannot be cut into the groups or lack
+                one that the table names.
         """
         channels, _, _ = need_map(self, shape)
+        if self.table is not None:
+            check_inputs(self.table, channels)
         if channels % self.groups:
             # self.channels is a multiple of the groups already, so the common divisors are where to look.
             fits = max(g for g in range(1, self.groups) if channels % g == 0 and self.channels % g == 0)
@@ -149,30 +183,47 @@ class Conv(Windowed):
         return (self.channels, *super().output_shape(shape)[1:])
 
     def parameter_shapes(self, shape: Shape) -> dict[str, Shape]:
-        """A weight (channels, input channels / groups, height, width), a bias a kernel."""
-        weight: dict[str, Shape] = {"weight": (self.channels, shape[0] // self.groups, *self.kernel)}
+        """A weight (channels, input channels / groups, height, width), or (connections, height, width) with a table;
+        a bias an output channel.
+        """
+        maps = (self.channels, shape[0] // self.groups) if self.table is None else (connections(self.table),)
+        weight: dict[str, Shape] = {"weight": (*maps, *self.kernel)}
         return {**weight, "bias": (self.channels,)} if self.bias else weight
 
     def macs(self, shape: Shape) -> int:
         """Each weight once at every position of the output."""
         _, height, width = self.output_shape(shape)
-        return self.channels * height * width * self._fan_in(shape)
+        return height * width * self._weights(shape)
 
     def reason(self, shape: Shape) -> Reason:
         """The formula for the output, the weights and biases, the products."""
         _, height, width = self.output_shape(shape)
+        if self.table is not None:
+            return self._table_reason(self.table, shape, height, width)
         inputs = f"{shape[0]}/{self.groups}" if self.groups > 1 else f"{shape[0]}"
         kernel = f"{inputs}*{self.kernel[0]}*{self.kernel[1]}"
         each = f"({kernel} + 1)" if self.bias else f"({kernel})"
-        total = self.channels * (self._fan_in(shape) + int(self.bias))
+        total = self._weights(shape) + self.channels * int(self.bias)
         return Reason(
             output=self.output_reason(shape),
             parameters=f"{self.channels} * {each} = {total:,}",
             macs=f"{self.channels}*{height}*{width} * ({kernel}) = {self.macs(shape):,}",
         )
 
-    def _fan_in(self, shape: Shape) -> int:
-        return shape[0] // self.groups * self.kernel[0] * self.kernel[1]
+    def _table_reason(self, table: Table, shape: Shape, height: int, width: int) -> Reason:
+        kernel = f"{self.kernel[0]}*{self.kernel[1]}"
+        biases = f" + {self.channels}" if self.bias else ""
+        total = self._weights(shape) + self.channels * int(self.bias)
+        return Reason(
+            output=self.output_reason(shape),
+            parameters=f"({connections_sum(table)}) * {kernel}{biases} = {total:,}",
+            macs=f"{height}*{width} * {connections(table)} * {kernel} = {self.macs(shape):,}",
+            notes=(connections_note(table, shape[0]),),
+        )
+
+    def _weights(self, shape: Shape) -> int:
+        maps = self.channels * (shape[0] // self.groups) if self.table is None else connections(self.table)
+        return maps * self.kernel[0] * self.kernel[1]
 
     def _same(self, axis: int) -> Pair:
         total = (self.kernel[axis] - 1) * self.dilation[axis]
@@ -184,7 +235,7 @@ def _multiple(number: int, of: int) -> int:
 
 
 def read(arguments: Arguments) -> Conv:
-    """Read `conv C KxK [stride S] [pad P | same | valid | full] [dilation D] [groups G] [nobias]`."""
+    """Read `conv C KxK [stride S] [pad P | same | valid | full] [dilation D] [groups G] [nobias] [table T …]`."""
     channels = arguments.integer("the number of channels", "conv 8 3x3")
     kernel = arguments.pair("the kernel", f"conv {channels} 3x3")
     example = f"conv {channels} {kernel[0]}x{kernel[1]} stride 2 pad 1"
@@ -198,6 +249,7 @@ def read(arguments: Arguments) -> Conv:
             "dilation": "pair",
             "groups": "integer",
             "nobias": "flag",
+            "table": "table",
         },
         example,
     )
@@ -219,6 +271,7 @@ def read(arguments: Arguments) -> Conv:
             dilation=options.pair("dilation", (1, 1)),
             groups=options.integer("groups", 1),
             bias=not options.has("nobias"),
+            table=options.table("table"),
         )
 
     return arguments.finish(make)

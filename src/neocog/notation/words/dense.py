@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
-from typing import Literal
+from typing import Literal, Self
 
 from neocog.errors import NotationError
 from neocog.notation.arguments import Arguments
@@ -77,6 +77,10 @@ class Linear(Layer):
             "Give it (num_classes=10 in Python, --classes 10 on the command line), "
             "or write the number itself: 'linear 10'."
         )
+
+    def with_classes(self, num_classes: int) -> Self:
+        """The same with "classes" filled in."""
+        return replace(self, features=num_classes) if self.features == "classes" else self
 
     def torch(self, shape: Shape) -> str:
         """`nn.Linear`."""
