@@ -21,7 +21,19 @@ from neocog import __version__
 from neocog.cli import app
 from neocog.run import Run
 
-COMMANDS = ["train", "demo", "resume", "evaluate", "predict", "summary", "runs", "datasets", "models", "recipes"]
+COMMANDS = [
+    "train",
+    "demo",
+    "resume",
+    "evaluate",
+    "predict",
+    "summary",
+    "runs",
+    "datasets",
+    "models",
+    "recipes",
+    "reproduce",
+]
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +214,7 @@ assert not heavy, heavy
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["--version"], ["train", "--help"], ["datasets"], ["models"], ["models", "lenet5"], ["recipes"],
-     ["recipes", "mnist"], ["runs"], ["summary", "lenet5"]],
+     ["recipes", "mnist"], ["runs"], ["summary", "lenet5"], ["reproduce"]],
     ids=" ".join,
 )  # fmt: skip
 def test_what_needs_no_torch_does_not_import_it(arguments: list[str], korean: Path) -> None:

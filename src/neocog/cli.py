@@ -180,11 +180,11 @@ def train(
 
 @app.command()
 def demo(out: OutOption = None) -> None:
-    """Train the default recipe on MNIST and predict a few test images: a first look at everything."""
+    """Train a small CNN on MNIST (recipe mnist-quick) and predict a few test images: a first look at everything."""
     from neocog.classifier import load
     from neocog.training.session import train as train_run
 
-    run = train_run("mnist", out=out)
+    run = train_run(recipe="mnist-quick", out=out)
     files = _write_examples(run)
     _report(run)
     say("\nSome test images, their file names beginning with the true digit:")
@@ -376,6 +376,23 @@ def recipes(
         sys.stdout.write(Recipe.load(name).text())
         return
     say(table(("name", "what"), [(known, Recipe.load(known).description) for known in builtin_names()]))
+
+
+@app.command()
+def reproduce(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Built-in recipes; without any, what was published.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every recipe with a figure to compare with.")] = False,
+    seeds: Annotated[int, typer.Option(parser=whole, metavar="N", help="Train with the seeds 0 to N - 1.")] = 1,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the runs and the report.")] = Path(
+        "runs/reproduce"
+    ),
+) -> None:
+    """Train the course's recipes and compare them with their published figures."""
+    from neocog.reproduction.command import reproduce_command
+
+    raise typer.Exit(reproduce_command(names or [], every, seeds, out))
 
 
 def _report(run: Run) -> None:
