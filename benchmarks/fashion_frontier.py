@@ -29,7 +29,7 @@ NETWORKS = {
 }
 POINTS = (
     *(("mlp", 3), ("fashion-cnn", 3), ("conv16-conv32", 1), ("conv16-conv32", 3), ("conv16-conv32", 8)),
-    *(("conv16-conv32-conv64-conv128", 2), ("conv16-conv32-conv64-conv128", 5), ("conv16-conv32-conv64-conv128", 10)),
+    *(("conv16-conv32-conv64-conv128", 2), ("conv16-conv32-conv64-conv128", 4), ("conv16-conv32-conv64-conv128", 7)),
 )
 
 

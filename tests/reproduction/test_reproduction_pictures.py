@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from tests.reproduction.small import epoch
 from neocog.errors import NeocogError
 from neocog.report.seeds import plot_seeds
 from neocog.report.shift import plot_shift
+from neocog.reproduction.published import PUBLISHED
+from neocog.reproduction.report import drawn_across
 
 LONG = [epoch(1, 0.5, 0.4, 0.8), epoch(2, 0.3, 0.2, 0.9), epoch(3, 0.2, 0.3, 1.0)]
 SHORT = [epoch(1, 0.7, 0.6, 0.6), epoch(2, 0.5, 0.4, 0.7)]
@@ -87,3 +90,20 @@ def test_accuracies_that_do_not_fit_are_refused(tmp_path: Path, accuracies: dict
     with pytest.raises(NeocogError, match="expected"):
         plot_shift(accuracies, tmp_path / "shift.png")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_published_figure_is_a_dotted_line_across(figures: list[Figure], tmp_path: Path) -> None:
+    plot_seeds([LONG], tmp_path / "a.png", title="a", compared={"accuracy": 0.95}, compared_label="goal")
+    loss, accuracy = figures[0].axes
+    assert not [line for line in loss.lines if line.get_linestyle() == ":"]
+    [line] = [line for line in accuracy.lines if line.get_linestyle() == ":"]
+    assert set(line.get_ydata()) == {0.95}
+    legend = figures[0].legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == ["training", "validation", "goal"]
+
+
+def test_what_is_drawn_across_is_what_the_claims_say() -> None:
+    assert drawn_across(PUBLISHED["bootcamp-cnn"]) == {"loss": 0.0324, "accuracy": 0.9902}
+    assert drawn_across(PUBLISHED["lenet5-1998"]) == {"accuracy": pytest.approx(0.9905)}
+    assert drawn_across(PUBLISHED["fashion-scratch"]) == {}
+    assert drawn_across(replace(PUBLISHED["mnist"], claims=())) == {}

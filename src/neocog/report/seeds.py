@@ -13,18 +13,26 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from neocog.errors import NeocogError
-from neocog.report.canvas import BLUE, ORANGE, picture
+from neocog.report.canvas import BLUE, GRAY, ORANGE, picture
 from neocog.report.fonts import shorten
 
 _SOURCES = (("train", "training", BLUE, "--"), ("valid", "validation", ORANGE, "-"))
 
 
-def plot_seeds(histories: Sequence[Sequence[Mapping[str, Any]]], path: Path | str, *, title: str) -> Path:
+def plot_seeds(
+    histories: Sequence[Sequence[Mapping[str, Any]]],
+    path: Path | str,
+    *,
+    title: str,
+    compared: Mapping[str, float] | None = None,
+    compared_label: str = "published",
+) -> Path:
     """Draw loss (left) and accuracy (right) by epoch: a thin line a seed, their mean bold; gives `path`.
 
     `histories`: for each seed a row an epoch with `train_loss`, `train_accuracy`, `valid_loss`, `valid_accuracy`
     (accuracies in 0..1; a missing, empty or not finite value leaves a gap). The mean goes as far as every seed was
-    trained. Raises `NeocogError` where no seed has an epoch, and for a file that cannot be written.
+    trained. `compared` gives figures to draw as a dotted line across: `loss`, `accuracy` in 0..1, or both.
+    Raises `NeocogError` where no seed has an epoch, and for a file that cannot be written.
     """
     seeds = [history for history in histories if history]
     if not seeds:
@@ -33,12 +41,17 @@ def plot_seeds(histories: Sequence[Sequence[Mapping[str, Any]]], path: Path | st
     heading = f"{shorten(title, 80)}, {number}"
     with picture(path, (10, 4.2), [heading]) as (figure, letters):
         loss_axes, accuracy_axes = figure.subplots(1, 2)
-        _draw(loss_axes, seeds, "loss")
-        _draw(accuracy_axes, seeds, "accuracy")
+        for axes, name in ((loss_axes, "loss"), (accuracy_axes, "accuracy")):
+            _draw(axes, seeds, name)
+            if compared and name in compared:
+                axes.axhline(compared[name], color=GRAY, linestyle=":", linewidth=1.6, label=compared_label)
         accuracy_axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
         figure.suptitle(letters.drawable(heading))
-        handles, labels = loss_axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=max(len(handles), 1))
+        drawn: dict[Any, Any] = {}
+        for axes in (loss_axes, accuracy_axes):
+            handles, labels = axes.get_legend_handles_labels()
+            drawn |= dict(zip(labels, handles, strict=True))
+        figure.legend(drawn.values(), drawn.keys(), loc="outside lower center", ncols=max(len(drawn), 1))
     return Path(path)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from neocog.errors import NeocogError
@@ -10,7 +10,7 @@ from neocog.files import write_error, write_whole
 from neocog.report.seeds import plot_seeds
 from neocog.report.shift import plot_shift
 from neocog.reproduction.gathering import Histories
-from neocog.reproduction.published import PUBLISHED
+from neocog.reproduction.published import PUBLISHED, Published
 from neocog.reproduction.results import Results
 from neocog.reproduction.tables import (
     ASSUMED_MARK,
@@ -24,6 +24,15 @@ from neocog.reproduction.tables import (
 
 REPORT, PICTURES, SHIFT_PICTURE = "reproduction.md", "pictures", "shift.png"
 
+# Which claims can be read off a curve of the validation or test images, and as what.
+_ON_CURVES: Mapping[str, tuple[str, Callable[[float], float]]] = {
+    "lowest_valid_loss": ("loss", float),
+    "best_valid_accuracy": ("accuracy", float),
+    "last_valid_accuracy": ("accuracy", float),
+    "test_accuracy": ("accuracy", float),
+    "test_error": ("accuracy", lambda error: 1 - error),
+}
+
 _LEGEND = f"""\
 Ours is the mean over the seeds ± the sample standard deviation; the range is from the lowest to the highest seed.
 Parameters, epochs and seconds are means as well; the seconds are those of one run, training and evaluation.
@@ -32,8 +41,8 @@ Parameters, epochs and seconds are means as well; the seconds are those of one r
 - within the spread: it is worse, but the published figure lies in our range or within two standard errors of our mean;
   for accuracies these include the binomial error of the images they were measured on.
 - missed: it is worse by more than that. A goal of ours is reached or missed, nothing between.
-- {TEST_MARK} The test set was also the validation set, as in the source: the figure was used to choose the weights, so
-  it is a little too good.
+- {TEST_MARK} The test set was also the validation set, as in the source. The best of several epochs is then a little
+  too good; the last epoch's figure was not used to choose anything.
 - {ASSUMED_MARK} Something that the source leaves open was assumed; the list is below."""
 
 
@@ -48,12 +57,25 @@ def write_report(folder: Path, results: Results, histories: Histories) -> Path:
     except OSError as error:
         raise write_error(pictures, error) from error
     for name, seeds in histories.items():
-        plot_seeds(seeds, pictures / f"{name}.png", title=name)
+        entry = PUBLISHED.get(name)
+        compared = drawn_across(entry) if entry else {}
+        label = "goal" if entry and entry.goal else "published"
+        plot_seeds(seeds, pictures / f"{name}.png", title=name, compared=compared, compared_label=label)
     if shift_table(results):
         shifted = results.shift_tables()
         plot_shift({name: shifted[name] for name in SHIFT}, pictures / SHIFT_PICTURE)
     write_whole(folder / REPORT, f"# Published figures and ours\n\n{body(results, PICTURES)}\n")
     return folder / REPORT
+
+
+def drawn_across(entry: Published) -> dict[str, float]:
+    """Give what a recipe's curves are compared with: `loss` and `accuracy`, as far as they were published."""
+    found: dict[str, float] = {}
+    for claim in entry.claims:
+        if claim.number is not None and claim.figure in _ON_CURVES:
+            axis, reckon = _ON_CURVES[claim.figure]
+            found.setdefault(axis, reckon(claim.number))
+    return found
 
 
 def body(results: Results, pictures: str) -> str:
@@ -98,7 +120,7 @@ def _parts(results: Results, pictures: str) -> Iterator[str]:
         yield shifted
         yield f"![Accuracy against the distance of the shift]({pictures}/{SHIFT_PICTURE})"
     yield "## The curves"
-    yield "One thin line a seed, the mean bold as far as every seed was trained."
+    yield "A thin line a seed; bold their mean, as far as all were trained; dotted what was published or is our goal."
     for name in dict.fromkeys(run.recipe for run in results.runs):
         source = f"{PUBLISHED[name].source[0].upper()}{PUBLISHED[name].source[1:]}." if name in PUBLISHED else ""
         yield f"### `{name}`"
