@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 # Two tests at a time share the cores: threads that wait by spinning would take them from the others. Read by OpenMP
 # when torch is imported, here and in every process that the tests start.
@@ -67,3 +69,17 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = neocog("train", *EVERYTHING, "--out", "run", cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "run"
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are saved, in order."""
+    saved: list[Figure] = []
+    save = Figure.savefig
+
+    def _keep(self: Figure, *arguments: Any, **options: Any) -> None:
+        saved.append(self)
+        save(self, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", _keep)
+    return saved

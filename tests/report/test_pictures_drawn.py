@@ -32,20 +32,6 @@ def row(epoch: int, stage: str = "train", **values: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are saved, in order."""
-    saved: list[Figure] = []
-    save = Figure.savefig
-
-    def _keep(self: Figure, *arguments: Any, **options: Any) -> None:
-        saved.append(self)
-        save(self, *arguments, **options)
-
-    monkeypatch.setattr(Figure, "savefig", _keep)
-    return saved
-
-
 def confusion(count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.random.default_rng(count).poisson(1.0, (count, count)) + 50 * np.eye(count, dtype=np.int64)
 

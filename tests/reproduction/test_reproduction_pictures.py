@@ -23,20 +23,6 @@ LONG = [epoch(1, 0.5, 0.4, 0.8), epoch(2, 0.3, 0.2, 0.9), epoch(3, 0.2, 0.3, 1.0
 SHORT = [epoch(1, 0.7, 0.6, 0.6), epoch(2, 0.5, 0.4, 0.7)]
 
 
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are saved, in order."""
-    saved: list[Figure] = []
-    save = Figure.savefig
-
-    def _keep(self: Figure, *arguments: Any, **options: Any) -> None:
-        saved.append(self)
-        save(self, *arguments, **options)
-
-    monkeypatch.setattr(Figure, "savefig", _keep)
-    return saved
-
-
 def test_seeds_are_thin_and_the_mean_goes_as_far_as_all_of_them(figures: list[Figure], tmp_path: Path) -> None:
     assert plot_seeds([LONG, SHORT], tmp_path / "두 시드.png", title="이름") == tmp_path / "두 시드.png"
     with Image.open(tmp_path / "두 시드.png") as image:

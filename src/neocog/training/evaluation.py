@@ -71,8 +71,7 @@ def evaluate(
     """Give the mean cross entropy and the accuracy over (images, labels) batches, summed in float64.
 
     The model is left in evaluation mode, apart from its dropout layers where `dropout` asks for them to be active.
-    Raises `DataError` where there is not a single image, and
-    `StopRequested` with the reason that `progress` gives.
+    Raises `DataError` where there is not a single image, and `StopRequested` with the reason that `progress` gives.
     """
     loss, correct, seen = 0.0, 0, 0
     for logits, labels in logits_of(model, batches, hardware, progress, dropout=dropout):

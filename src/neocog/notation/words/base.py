@@ -150,6 +150,15 @@ def need_map(layer: Layer, shape: Shape) -> tuple[int, int, int]:
     return channels, height, width
 
 
+def unknown_classes(layer: Layer, works: Layer) -> NotationError:
+    """The error of a layer with as many outputs as classes where nobody said how many; `works` has a number."""
+    return NotationError(
+        f"{layer} takes the number of classes from the data, but none was given.\n"
+        "Give it (num_classes=10 in Python, --classes 10 on the command line), "
+        f"or write the number itself: '{works}'."
+    )
+
+
 def need_number(what: str, number: int, least: int) -> None:
     """Refuse a number outside `least` to LARGEST_NUMBER.
 

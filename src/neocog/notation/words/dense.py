@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from neocog.errors import NotationError
 from neocog.notation.arguments import Arguments
-from neocog.notation.words.base import Layer, Reason, Shape, View, count, need_number, shape_text
+from neocog.notation.words.base import Layer, Reason, Shape, View, count, need_number, shape_text, unknown_classes
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,7 @@ class Linear(Layer):
         """
         if isinstance(self.features, int):
             return self.features
-        raise NotationError(
-            f"{self} takes the number of classes from the data, but none was given.\n"
-            "Give it (num_classes=10 in Python, --classes 10 on the command line), "
-            "or write the number itself: 'linear 10'."
-        )
+        raise unknown_classes(self, Linear(10))
 
     def with_classes(self, num_classes: int) -> Self:
         """The same with "classes" filled in."""

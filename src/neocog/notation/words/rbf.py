@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from neocog.errors import NotationError
 from neocog.notation.arguments import Arguments
-from neocog.notation.words.base import Layer, Reason, Shape, View, count, need_number, shape_text
+from neocog.notation.words.base import Layer, Reason, Shape, View, count, need_number, shape_text, unknown_classes
 
 # The bitmaps of the digits: rows times columns.
 _DIGITS = 10
@@ -59,11 +59,7 @@ class Rbf(Layer):
         """
         if isinstance(self.units, int):
             return self.units
-        raise NotationError(
-            f"{self} takes the number of classes from the data, but none was given.\n"
-            "Give it (num_classes=10 in Python, --classes 10 on the command line), "
-            f"or write the number itself: '{replace(self, units=_DIGITS)}'."
-        )
+        raise unknown_classes(self, replace(self, units=_DIGITS))
 
     def with_classes(self, num_classes: int) -> Self:
         """The same with "classes" filled in.
