@@ -33,6 +33,7 @@ COMMANDS = [
     "models",
     "recipes",
     "reproduce",
+    "doctor",
 ]
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from neocog.classifier import load as load
     from neocog.data import ImageSet as ImageSet
     from neocog.errors import NeocogError as NeocogError
+    from neocog.kernels.fuse import fuse as fuse
     from neocog.models import build as build
     from neocog.recipe import Recipe as Recipe
     from neocog.run import Run as Run
@@ -40,6 +41,7 @@ _HOME = {
     "Run": "run",
     "build": "models",
     "fit": "training.fitting",
+    "fuse": "kernels.fuse",
     "load": "classifier",
     "resume": "training.session",
     "summarize": "summary",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neocog.arguments import number, one_of, whole
+from neocog.doctor import doctor
 from neocog.errors import DataError, NeocogError, RecipeError
 from neocog.printing import Answers, accuracy_text, err, out, per_class, say, table
 
@@ -393,6 +394,9 @@ def reproduce(
     from neocog.reproduction.command import reproduce_command
 
     raise typer.Exit(reproduce_command(names or [], every, seeds, out))
+
+
+app.command()(doctor)
 
 
 def _report(run: Run) -> None:

@@ -144,7 +144,8 @@ class Stage(NamedTuple):
 
 
 _SAME_IN_ALL_STAGES = frozenset(
-    {"seed", "device", "threads", "precision", "memory_format", "monitor", "mode", "keep", "checkpoint_seconds"}
+    {"seed", "device", "threads", "precision", "memory_format", "kernels"}
+    | {"monitor", "mode", "keep", "checkpoint_seconds"}
 )
 
 

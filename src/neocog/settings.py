@@ -23,7 +23,7 @@ class DataSettings(Settings):
     source: str = Field("", description="name of a data set, or path of a folder or a CSV file")
     image_size: tuple[int, int] | None = Field(None, description="height and width in pixels; one number for a square")
     channels: Literal[1, 3] | None = Field(None, description="1 for grayscale, 3 for colour; left out: as the data are")
-    resize: Literal["crop", "letterbox", "squash", "pad"] = Field(
+    resize: Literal["crop", "letterbox", "squash", "pad", "center"] = Field(
         "crop", description="how another aspect ratio is made to fit"
     )
     validation: float | int | Literal["test"] = Field(
@@ -136,14 +136,17 @@ class TrainSettings(Settings):
 
     epochs: int = Field(5, ge=1, description="passes over the training images")
     batch_size: int = Field(128, ge=1, description="images a step, over all workers")
-    optimizer: Literal["sgd", "adam", "adamw"] = "adam"
+    optimizer: Literal["sgd", "adam", "adamw", "muon"] = "adam"
     lr: float = Field(1e-3, gt=0, description="learning rate (the highest one of a schedule)")
+    muon_lr: float = Field(
+        0.1, gt=0, description="Muon only: learning rate of the convolutions' kernels; lr is that of all else, by AdamW"
+    )
     momentum: float = Field(0.0, ge=0, lt=1, description="SGD only")
     nesterov: bool = Field(False, description="SGD with momentum only")
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
-        (0.9, 0.999), description="Adam and AdamW only"
+        (0.9, 0.999), description="Adam, AdamW and Muon only"
     )
-    epsilon: float = Field(1e-8, gt=0, description="Adam and AdamW only")
+    epsilon: float = Field(1e-8, gt=0, description="Adam, AdamW and Muon only")
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["constant", "step", "cosine", "onecycle"] = "constant"
     warmup_epochs: float = Field(0.0, ge=0, description="the learning rate rises linearly from 0 for so long")
@@ -166,6 +169,9 @@ class TrainSettings(Settings):
     )
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     memory_format: Literal["auto", "contiguous", "channels_last"] = "auto"
+    kernels: Literal["auto", "off", "amx", "avx512", "avx2"] = Field(
+        "auto", description='level of the fused CPU blocks; "off" for PyTorch\'s own layers'
+    )
     monitor: Literal["valid_loss", "valid_accuracy", "train_loss", "train_accuracy"] = Field(
         "valid_loss", description="the figure that chooses the best weights and stops early"
     )

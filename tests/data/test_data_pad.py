@@ -1,4 +1,4 @@
-"""`resize = "pad"`: a picture keeps its own size, in the middle of black, wherever its pixels come from."""
+"""`resize = "pad"` and `"center"`: a picture keeps its own size, wherever its pixels come from."""
 
 from __future__ import annotations
 
@@ -58,6 +58,27 @@ def test_a_larger_picture_is_shrunk_as_letterbox_does(size: tuple[int, int], res
         assert np.array_equal(decode(image, Geometry(target, 3, "pad")), expected)
         array = np.asarray(image).transpose(2, 0, 1)[None]
         assert np.array_equal(read(array, Geometry(target, 3, "pad"))[0], expected)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.tuples(SIDES, SIDES), st.tuples(SIDES, SIDES), st.sampled_from([1, 3]))
+def test_center_shows_the_middle_at_its_own_size(size: tuple[int, int], frame: tuple[int, int], channels: int) -> None:
+    image = np.random.default_rng(0).integers(1, 256, (channels, *size), np.uint8)
+    # By the definition: black all around, then the frame's middle over the picture's.
+    around = np.pad(image, ((0, 0), (40, 40), (40, 40)))
+    top, left = (40 - (side - own) // 2 for side, own in zip(frame, size, strict=True))
+    expected = around[:, top : top + frame[0], left : left + frame[1]]
+    geometry = Geometry(frame, channels, "center")
+    assert np.array_equal(decode(to_picture(image), geometry), expected)
+    assert np.array_equal(read(image[None], geometry)[0], expected)
+
+
+def test_a_jpeg_is_not_decoded_smaller_where_only_its_middle_is_shown(tmp_path: Path) -> None:
+    picture = noise(5, (200, 120))
+    picture.save(tmp_path / "large.jpg", quality=95)
+    with Image.open(tmp_path / "large.jpg") as opened:
+        whole = np.asarray(opened.convert("RGB")).transpose(2, 0, 1)
+    assert np.array_equal(decode(tmp_path / "large.jpg", Geometry((20, 30), 3, "center")), whole[:, 50:70, 85:115])
 
 
 def test_a_picture_of_the_very_size_stays_as_it_is() -> None:

@@ -77,7 +77,7 @@ def test_the_results_are_those_of_the_runs(done: tuple[Path, Reproduced, list[st
         assert found.figures["test_accuracy"] == run.metrics["test"]["accuracy"]
         assert found.figures["lowest_valid_loss"] == min(row["valid_loss"] for row in run.history)
         assert (found.test_images, found.validated_on_test) == (360, True)
-        assert re.fullmatch(r"cpu, float32, (channels_last|contiguous), 1 threads", found.place)
+        assert re.fullmatch(r"cpu, float32, (channels_last|contiguous), 1 threads(, avx\w+ blocks)?", found.place)
         assert found.torch == torch.__version__
     assert out.results.of("mlp")[0].macs == 64 * 16 + 16 * 10
     assert out.results.machine.processor and out.results.machine.cores >= 1

@@ -14,11 +14,12 @@ KINDS: list[dict[str, Any]] = [
     {"optimizer": "adam", "lr": 0.01, "betas": (0.8, 0.99), "weight_decay": 0.1},
     {"optimizer": "adamw", "lr": 0.01, "epsilon": 1e-6, "weight_decay": 0.1},
 ]
+MUON: dict[str, Any] = {"optimizer": "muon", "lr": 0.01, "muon_lr": 0.05, "weight_decay": 0.1}
 
 
 def parameters() -> list[nn.Parameter]:
     generator = torch.Generator().manual_seed(0)
-    return [nn.Parameter(torch.randn(shape, generator=generator)) for shape in ((4, 3), (4,), ())]
+    return [nn.Parameter(torch.randn(shape, generator=generator)) for shape in ((4, 3), (4,), (), (6, 2, 3, 3))]
 
 
 def steps(optimizer: torch.optim.Optimizer, chosen: list[nn.Parameter], first: int, last: int) -> None:
@@ -40,7 +41,7 @@ def test_it_is_the_optimiser_of_pytorch(settings: dict[str, Any]) -> None:
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("settings", KINDS)
+@pytest.mark.parametrize("settings", [*KINDS, MUON])
 @pytest.mark.parametrize("taken", [0, 1, 3])
 def test_taken_apart_and_put_together_it_goes_on_with_the_same_bits(settings: dict[str, Any], taken: int) -> None:
     unbroken, broken = parameters(), parameters()
@@ -57,7 +58,7 @@ def test_taken_apart_and_put_together_it_goes_on_with_the_same_bits(settings: di
 
 
 def test_every_group_gets_the_learning_rate() -> None:
-    first, second, _ = parameters()
+    first, second, *_ = parameters()
     optimizer = torch.optim.SGD([{"params": [first], "lr": 1.0}, {"params": [second], "lr": 2.0}], lr=3.0)
     set_learning_rate(optimizer, 0.5)
     assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.5]

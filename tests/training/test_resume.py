@@ -8,13 +8,18 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
 from tests.conftest import EVERYTHING, neocog_process
 
 from neocog import resume, train
+from neocog.errors import RecipeError
+from neocog.kernels import plan
+from neocog.kernels.level import VARIABLE, level_for
 from neocog.recipe import Recipe
 from neocog.training import checkpoint
-from neocog.training.events import Event, Validating
+from neocog.training.events import Event, StepDone, Validating
 
 SAME = ["best.safetensors", "last.safetensors", "history.csv", "metrics.json", "recipe.toml"]
 
@@ -44,6 +49,21 @@ train = { optimizer = "sgd", momentum = 0.9, nesterov = true, lr = 0.02, class_w
 name = "all"
 train = { optimizer = "adamw", lr = 3e-3, epochs = 3, min_delta = 0.0, ema = 0.95, schedule = "cosine" }
 """
+
+
+# Every kind of fused block, on two threads.
+FUSED: dict[str, Any] = {
+    "model": "conv 8 3x3 same | relu | maxpool 2 | conv 16 3x3 same nobias | maxpool 2 pad 1 | batchnorm | relu "
+    "| conv 16 5x5 pad 3 | relu | dropout 0.2 | flatten | linear classes",
+    "epochs": 2,
+    "batch_size": 100,
+    "precision": "float32",
+    "threads": 2,
+    "rotate": 10.0,
+    "progress": False,
+}
+
+needs_blocks = pytest.mark.skipif(level_for(bfloat16=False) is None, reason="no float32 blocks can run here")
 
 
 def same_bits(one: Path, other: Path) -> None:
@@ -158,3 +178,57 @@ def test_a_finished_run_is_left_as_it_is(unbroken: Path) -> None:
     before = {file: file.stat().st_mtime_ns for file in unbroken.iterdir()}
     assert resume(unbroken, progress=False).finished
     assert {file: file.stat().st_mtime_ns for file in unbroken.iterdir()} == before
+
+
+def stop_at(step: int) -> Callable[[Event], str | None]:
+    """A listener that asks to stop after so many steps."""
+    seen = 0
+
+    def stop(event: Event) -> str | None:
+        nonlocal seen
+        seen += isinstance(event, StepDone)
+        return "enough" if seen == step and isinstance(event, StepDone) else None
+
+    return stop
+
+
+@needs_blocks
+@pytest.mark.parametrize("step", [3, 20])
+def test_a_run_in_fused_blocks_ends_with_the_same_bits(
+    step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = 0
+    compute = plan.fused_conv
+
+    def counted(*inputs: Any, **settings: Any) -> Any:
+        nonlocal computed
+        computed += 1
+        return compute(*inputs, **settings)
+
+    monkeypatch.setattr(plan, "fused_conv", counted)
+    unbroken = train("digits", out=tmp_path / "unbroken", **FUSED)
+    assert unbroken.recipe.train.kernels == level_for(bfloat16=False)
+    in_all = computed
+    assert in_all
+    stopped = train("digits", out=tmp_path / "run", listeners=[stop_at(step)], **FUSED)
+    assert not stopped.finished
+    resume(stopped, progress=False)
+    # The validation of an epoch is not repeated, nor is any step.
+    assert computed == 2 * in_all
+    same_bits(stopped.path, unbroken.path)
+
+
+@needs_blocks
+def test_resuming_obeys_the_kernels_that_the_run_records_or_says_why_it_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fused = train("digits", out=tmp_path / "fused", listeners=[stop_at(1)], **FUSED)
+    off = train("digits", out=tmp_path / "off", listeners=[stop_at(1)], kernels="off", **FUSED)
+    assert off.recipe.train.kernels == "off"
+    monkeypatch.setattr(plan, "fused_conv", lambda *given, **settings: pytest.fail("a block ran"))
+    assert resume(off, progress=False).finished
+    monkeypatch.setenv(VARIABLE, "off")
+    with pytest.raises(
+        RecipeError, match=rf"kernels = '\w+': it cannot run here \(off: {VARIABLE}=off\)\. Use kernels"
+    ):
+        resume(fused, progress=False)

@@ -159,7 +159,7 @@ def _is_gray(image: Image.Image) -> bool:
 
 def _draft(image: Image.Image, source: Readable, geometry: Geometry) -> None:
     # A PIL image belongs to the caller: a draft would make it smaller under their hands.
-    if isinstance(source, Image.Image) or image.format not in ("JPEG", "MPO"):
+    if isinstance(source, Image.Image) or image.format not in ("JPEG", "MPO") or geometry.resize == "center":
         return
     height, width = geometry.image_size
     if _orientation(image) in _TURNED:
@@ -226,10 +226,10 @@ def _fit(image: Image.Image, geometry: Geometry) -> Image.Image:
         left, top = (image.width - across) / 2, (image.height - down) / 2
         return image.resize((width, height), bilinear, box=(left, top, left + across, top + down))
     scale = min(width / image.width, height / image.height)
-    if geometry.resize == "pad":
-        scale = min(scale, 1.0)
+    if geometry.resize in ("pad", "center"):
+        scale = min(scale, 1.0) if geometry.resize == "pad" else 1.0
     inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     canvas = Image.new(image.mode, (width, height))
     top, left = geometry.centred(inner[1], inner[0])
-    canvas.paste(image.resize(inner, bilinear), (left, top))
+    canvas.paste(image if inner == image.size else image.resize(inner, bilinear), (left, top))
     return canvas

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from neocog.errors import DataError
 
-Resize = Literal["crop", "letterbox", "squash", "pad"]
+Resize = Literal["crop", "letterbox", "squash", "pad", "center"]
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Geometry:
     `image_size` is (height, width) in pixels, `channels` is 1 (grayscale) or 3 (RGB). `resize` says how
     another aspect ratio is made to fit: "crop" fills the frame and cuts the overhang equally on both sides,
     "letterbox" shows the whole picture on black bars, "squash" stretches it; "pad" keeps the picture's own size
-    and centres it on black, and only shrinks one that is larger, as "letterbox" does. Raises `DataError` for
-    values out of range.
+    and centres it on black, and only shrinks one that is larger, as "letterbox" does; "center" keeps the picture's own
+    size too, and cuts off what lies outside the frame. Raises `DataError` for values out of range.
     """
 
     image_size: tuple[int, int]
@@ -34,7 +34,7 @@ class Geometry:
         if self.channels not in (1, 3):
             raise DataError(f"channels is 1 (grayscale) or 3 (colour); got {self.channels}.")
         if self.resize not in get_args(Resize):
-            raise DataError(f'resize is "crop", "letterbox", "squash" or "pad"; got {self.resize!r}.')
+            raise DataError(f'resize is "crop", "letterbox", "squash", "pad" or "center"; got {self.resize!r}.')
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -42,7 +42,10 @@ class Geometry:
         return (self.channels, *self.image_size)
 
     def centred(self, height: int, width: int) -> tuple[int, int]:
-        """(top, left) of a picture of `height` x `width` in the middle of the frame; an odd rest is below and right."""
+        """(top, left) of a picture of `height` x `width` in the middle of the frame; an odd rest is below and right.
+
+        Negative where the picture is larger than the frame.
+        """
         return (self.image_size[0] - height) // 2, (self.image_size[1] - width) // 2
 
     @property

@@ -106,11 +106,8 @@ class ArrayPixels:
         """Copy, or bring to another geometry as a decoded file would be."""
         if self._images.shape[1:] == geometry.shape:
             out[:] = self._images
-        elif self._only_padded(geometry):
-            _, _, height, width = self._images.shape
-            top, left = geometry.centred(height, width)
-            out[:] = 0
-            out[:, :, top : top + height, left : left + width] = self._images
+        elif self._keeps_size(geometry):
+            self._place(geometry, out)
         else:
             self._convert(geometry, out, progress)
         return np.arange(len(self)), {}
@@ -119,10 +116,20 @@ class ArrayPixels:
         """The images at `rows`, copied unless they are all."""
         return self if np.array_equal(rows, np.arange(len(self))) else ArrayPixels(self._images[rows])
 
-    def _only_padded(self, geometry: Geometry) -> bool:
+    def _keeps_size(self, geometry: Geometry) -> bool:
         _, channels, height, width = self._images.shape
         fits = height <= geometry.image_size[0] and width <= geometry.image_size[1]
-        return geometry.resize == "pad" and channels == geometry.channels and fits
+        return channels == geometry.channels and (geometry.resize == "center" or (geometry.resize == "pad" and fits))
+
+    def _place(self, geometry: Geometry, out: UInt8) -> None:
+        """Put the middle of the images into the middle of the frame."""
+        _, _, height, width = self._images.shape
+        top, left = geometry.centred(height, width)
+        rows, columns = geometry.image_size
+        out[:] = 0
+        out[:, :, max(top, 0) : top + height, max(left, 0) : left + width] = self._images[
+            :, :, max(-top, 0) : rows - top, max(-left, 0) : columns - left
+        ]
 
     def _convert(self, geometry: Geometry, out: UInt8, progress: Progress | None) -> None:
         from neocog.data.decoding import decode, to_picture

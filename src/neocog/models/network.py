@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neocog.errors import ModelError
+from neocog.kernels.plan import InTurn
 from neocog.models.lenet import EuclideanRBF, Subsample, TableConv2d
 from neocog.notation import (
     Activation,
@@ -31,7 +32,7 @@ from neocog.notation import (
 from neocog.notation import Subsample as SubsampleLayer
 
 
-class NotationNetwork(nn.Module):
+class NotationNetwork(InTurn):
     """A network in the notation as a module: images, float (N, C, H, W), to logits, float (N, num_classes).
 
     Its layers are children under the notation's names, so that the keys of the state dict are `conv1.weight`,
@@ -51,44 +52,12 @@ class NotationNetwork(nn.Module):
         self.num_classes = num_classes
         _add(self, network.tree(), "", {layer.name: layer for layer in layers})
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Give the logits of scaled images `x`."""
-        return in_turn(list(self.children()), x)
 
-
-def in_turn(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
-    """Give what the last of `layers` gives, each applied to the one before.
-
-    A relu before a max pool is applied after it: the values and gradients are the same, and there are a quarter as
-    many of them. Where somebody watches either layer through a hook, they keep their order.
-    """
-    place = 0
-    while place < len(layers):
-        layer = layers[place]
-        following = layers[place + 1] if place + 1 < len(layers) else None
-        if type(layer) is nn.ReLU and type(following) is nn.MaxPool2d and not (watched(layer) or watched(following)):
-            x = F.relu(following(x), inplace=True)
-            place += 2
-        else:
-            x = layer(x)
-            place += 1
-    return x
-
-
-def watched(layer: nn.Module) -> bool:
-    """Whether hooks are registered on a layer."""
-    return any((layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks, layer._backward_pre_hooks))
-
-
-class Chain(nn.Module):
+class Chain(InTurn):
     """The named layers of a group, one after the other."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Give what the last layer gives."""
-        return in_turn(list(self.children()), x)
 
-
-class ResidualChain(nn.Module):
+class ResidualChain(InTurn):
     """The named layers of a residual body, and beside them its `shortcut`; their outputs are added.
 
     `shortcut` is None where the input itself is added.
@@ -98,8 +67,11 @@ class ResidualChain(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Give body(x) + shortcut(x)."""
-        body = in_turn([layer for name, layer in self.named_children() if name != "shortcut"], x)
-        return body + (x if self.shortcut is None else self.shortcut(x))
+        return self.in_turn(x) + (x if self.shortcut is None else self.shortcut(x))
+
+    def sequence(self) -> list[tuple[str, nn.Module]]:
+        """Give the layers of the body, with their names."""
+        return [(name, layer) for name, layer in self.named_children() if name != "shortcut"]
 
 
 class SameConv2d(nn.Conv2d):

@@ -8,7 +8,8 @@ from typing import Any
 from neocog.recipe import Recipe
 
 # They decide how fast a training is, and the last bits; never what is trained.
-_HARDWARE = {"train.device", "train.threads", "train.memory_format", "train.checkpoint_seconds", "data.cache"}
+_HARDWARE = {"train.device", "train.threads", "train.memory_format", "train.kernels"}
+_HARDWARE |= {"train.checkpoint_seconds", "data.cache"}
 # A run has these written out where the recipe leaves them open.
 _LEFT_OPEN = {"data.image_size", "data.channels", "data.mean", "data.std", "train.precision"}
 

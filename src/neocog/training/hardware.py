@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,22 +13,28 @@ import torch
 from torch import nn
 
 from neocog.errors import RecipeError
+from neocog.kernels.context import Kernels, using
+from neocog.kernels.fuse import fused_blocks
+from neocog.kernels.level import VARIABLE, available, level_for, reason
+from neocog.kernels.plan import ConvBlock
 from neocog.recipe import TrainSettings
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """The device of a training, its number format and its layout in memory."""
+    """The device of a training, its number format, its layout in memory and the level of its fused blocks."""
 
     device: torch.device
     bfloat16: bool
     channels_last: bool
     threads: int
+    kernels: Kernels = "auto"
 
     def __str__(self) -> str:
         number = "bfloat16" if self.bfloat16 else "float32"
         layout = "channels_last" if self.channels_last else "contiguous"
-        return f"{self.device}, {number}, {layout}, {self.threads} threads"
+        blocks = "" if self.kernels in ("auto", "off") else f", {self.kernels} blocks"
+        return f"{self.device}, {number}, {layout}, {self.threads} threads{blocks}"
 
     def place(self, model: nn.Module) -> None:
         """Move a model to the device and into the layout."""
@@ -45,9 +52,11 @@ class Hardware:
         """Move a whole set of images to a GPU where it takes at most 2 GiB there; else leave it where it is."""
         return images.to(self.device) if self.device.type != "cpu" and images.numel() <= 2**31 else images
 
-    def precision(self) -> torch.autocast:
-        """The context in which a forward pass runs."""
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16)
+    @contextlib.contextmanager
+    def precision(self) -> Iterator[None]:
+        """The context in which a forward pass runs: its number format and its kernels."""
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16), using(self.kernels):
+            yield
 
     def _four(self, batch: torch.Tensor) -> bool:
         return self.channels_last and batch.dim() == 4
@@ -62,7 +71,9 @@ class Hardware:
         if self.device.type == "cpu":
             _keep_freed_memory()
         try:
-            yield
+            # A backward pass may run parts of the forward pass again, outside of its context.
+            with using(self.kernels):
+                yield
         finally:
             threads, cudnn.benchmark, cudnn.deterministic = before
             torch.set_num_threads(threads)
@@ -85,12 +96,12 @@ def _keep_freed_memory() -> None:
 def resolve(settings: TrainSettings, network: nn.Module) -> dict[str, str | int]:
     """Decide what `auto` means for this network on this machine: values for `[train]`, all explicit.
 
-    Raises `RecipeError` where the device asked for is not there.
+    Raises `RecipeError` where the device or the kernels asked for are not there.
     """
     device = find_device(settings.device)
     precision, layout = settings.precision, settings.memory_format
     if precision == "auto":
-        precision = "bfloat16" if _bfloat16_is_fast(device) else "float32"
+        precision = "bfloat16" if _bfloat16_is_best(device, settings.kernels, network) else "float32"
     if layout == "auto":
         convolves = any(isinstance(module, nn.Conv2d) for module in network.modules())
         layout = "channels_last" if convolves and _channels_last_is_fast(device) else "contiguous"
@@ -99,6 +110,7 @@ def resolve(settings: TrainSettings, network: nn.Module) -> dict[str, str | int]
         "train.device": str(device),
         "train.precision": precision,
         "train.memory_format": layout,
+        "train.kernels": _kernels(settings.kernels, device, precision == "bfloat16", network),
         "train.threads": threads,
     }
 
@@ -110,6 +122,7 @@ def hardware(settings: TrainSettings) -> Hardware:
         settings.precision == "bfloat16",
         settings.memory_format == "channels_last",
         settings.threads or torch.get_num_threads(),
+        settings.kernels,
     )
 
 
@@ -134,6 +147,38 @@ def find_device(name: str) -> torch.device:
             'Use device = "cpu" or "auto", or install a PyTorch build for your GPU.'
         )
     return device
+
+
+def _kernels(kernels: Kernels, device: torch.device, bfloat16: bool, network: nn.Module) -> Kernels:
+    """Give the level at which the blocks of a network run, "off" where there are none; refuse one that cannot run."""
+    if kernels == "off":
+        return "off"
+    if kernels == "auto":
+        level = level_for(bfloat16) if device.type == "cpu" else None
+        return level if level and fused_blocks(network) else "off"
+    number = "bfloat16" if kernels == "amx" else "float32"
+    why = None
+    if device.type != "cpu":
+        why = f"the blocks run on the CPU, not on the device {device}. Use"
+    elif bfloat16 != (kernels == "amx"):
+        why = f'it computes in {number}. Use precision = "{number}" with it, or'
+    elif kernels not in available() or level_for(bfloat16) is None:
+        why = f"it cannot run here ({reason()}). Use"
+    elif os.environ.get(VARIABLE) and level_for(bfloat16) != kernels:
+        why = f"{VARIABLE}={os.environ[VARIABLE]} asks for another. Unset it, or use"
+    if why is not None:
+        raise RecipeError(f'kernels = {kernels!r}: {why} kernels = "auto", or "off" for PyTorch\'s own layers.')
+    return kernels
+
+
+def _bfloat16_is_best(device: torch.device, kernels: Kernels, network: nn.Module) -> bool:
+    if kernels in ("amx", "avx512", "avx2"):
+        return kernels == "amx"
+    if device.type == "cpu" and kernels == "auto" and not level_for(True) and level_for(False):
+        # Convolutions in float32 blocks are faster than PyTorch's layers in bfloat16.
+        convolves = any(isinstance(block, ConvBlock) for _, block in fused_blocks(network))
+        return _bfloat16_is_fast(device) and not convolves
+    return _bfloat16_is_fast(device)
 
 
 def _bfloat16_is_fast(device: torch.device) -> bool:

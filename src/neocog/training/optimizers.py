@@ -11,10 +11,11 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from neocog.recipe import TrainSettings
+from neocog.training.muon import Muon
 
 
 def build_optimizer(parameters: Iterable[nn.Parameter], settings: TrainSettings) -> Optimizer:
-    """Build SGD, Adam or AdamW over the parameters that are to be trained."""
+    """Build SGD, Adam, AdamW or Muon over the parameters that are to be trained."""
     chosen = list(parameters)
     if settings.optimizer == "sgd":
         return SGD(
@@ -22,6 +23,15 @@ def build_optimizer(parameters: Iterable[nn.Parameter], settings: TrainSettings)
             lr=settings.lr,
             momentum=settings.momentum,
             nesterov=settings.nesterov,
+            weight_decay=settings.weight_decay,
+        )
+    if settings.optimizer == "muon":
+        return Muon(
+            chosen,
+            lr=settings.lr,
+            muon_lr=settings.muon_lr,
+            betas=settings.betas,
+            eps=settings.epsilon,
             weight_decay=settings.weight_decay,
         )
     kind: type[Adam] = {"adam": Adam, "adamw": AdamW}[settings.optimizer]
@@ -36,9 +46,9 @@ def build_optimizer(parameters: Iterable[nn.Parameter], settings: TrainSettings)
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
-    """Give every group of parameters the learning rate `rate`."""
+    """Give every group of parameters the learning rate `rate`, times its "factor" where it has one."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("factor", 1.0)
 
 
 def optimizer_tensors(optimizer: Optimizer) -> tuple[dict[str, torch.Tensor], str]:
