@@ -168,7 +168,9 @@ class Ours:
     """A recipe of neocog, by `neocog.train`."""
 
     def __init__(self, recipe: str, images: int | None, epochs: int | None) -> None:
-        self.recipe = Recipe.load(recipe)
+        name, _, own = recipe.partition(":")
+        self.recipe = Recipe.load(name)
+        epochs = epochs or (int(own) if own else None)
         if epochs is not None:
             self.recipe = self.recipe.with_values({"train.epochs": epochs})
         self.data = part_of(load(self.recipe.data), images)
@@ -297,7 +299,7 @@ def start(options: argparse.Namespace) -> tuple[dict[str, Contender], dict[str, 
             if name == "published-bf16" and not bfloat16_is_fast():
                 raise ContenderError("this CPU has no bfloat16 instructions")
             if name in options.recipes:
-                Recipe.load(name)
+                Recipe.load(name.partition(":")[0])
             contender.call("warm_up")
         except (ContenderError, NeocogError) as error:
             skipped[name] = str(error)
@@ -393,7 +395,9 @@ def print_result(found: dict[str, Any]) -> None:
 def main() -> None:
     """Train and print the tables."""
     arguments = parser(__doc__)
-    arguments.add_argument("--recipes", nargs="*", default=["mnist-fast", "mnist-quick", "mnist"], metavar="NAME")
+    arguments.add_argument(
+        "--recipes", nargs="*", default=["mnist-fast", "mnist-fast:4", "mnist"], metavar="NAME[:EPOCHS]"
+    )
     arguments.add_argument("--seeds", type=int, help="trainings of each recipe; 3 if not given")
     arguments.add_argument("--rounds", type=int, default=1, help="of these, how many the course's slow loop does too")
     arguments.add_argument("--course-epochs", type=int, help="where the course's loop gives up; 15 if not given")
