@@ -20,11 +20,16 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Set:
     """Sets what was compiled, what the processor has, and NEOCOG_KERNELS."""
 
     def set_machine(
-        *, compiled: Sequence[Level] = EVERY, processor: Sequence[Level] = EVERY, asked: str | None = None
+        *,
+        compiled: Sequence[Level] = EVERY,
+        processor: Sequence[Level] = EVERY,
+        asked: str | None = None,
+        right: bool = True,
     ) -> None:
         functions = {level: lambda *_: 0 for level in compiled}
         blocks = Library(None if compiled else "it was not compiled", functions, functions, frozenset(processor))
         monkeypatch.setattr(module, "library", lambda: blocks)
+        monkeypatch.setattr(module, "amx_is_right", lambda: right)
         monkeypatch.delenv("NEOCOG_KERNELS", raising=False)
         if asked is not None:
             monkeypatch.setenv("NEOCOG_KERNELS", asked)
@@ -72,6 +77,14 @@ def test_the_variable_switches_all_off(machine: Set) -> None:
     assert level_for(bfloat16=True) is None
     assert available() == EVERY
     assert reason() == "off: NEOCOG_KERNELS=off"
+
+
+def test_amx_is_not_chosen_where_it_fails_its_self_test(machine: Set) -> None:
+    machine(right=False)
+    assert level_for(bfloat16=True) is None and level_for(bfloat16=False) == "avx512"
+    assert reason() == "avx512 for float32: the best that the processor has (amx failed its self-test)"
+    machine(right=False, asked="amx")
+    assert level_for(bfloat16=True) == "amx"
 
 
 def test_an_empty_variable_forces_nothing(machine: Set) -> None:

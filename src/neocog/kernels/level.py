@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 from neocog.errors import RecipeError
 from neocog.kernels.library import LEVELS, Library, library
@@ -32,6 +33,20 @@ def level_for(bfloat16: bool) -> Level | None:
     return fitting[0] if fitting else None
 
 
+@cache
+def amx_is_right() -> bool:
+    """Whether the level amx passes its self-test, which decides whether it is ever chosen by itself.
+
+    It was written where no processor has it, and checked with tiles in software. Takes a fraction of a second, once.
+    """
+    import torch
+
+    from neocog.kernels.selftest import selftest
+
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
+        return all(check.passed for check in selftest("amx"))
+
+
 def reason() -> str:
     """Say in one sentence which level runs and why, or why none does.
 
@@ -56,7 +71,8 @@ def _by_format(levels: tuple[Level, ...]) -> str:
 def _left_out(blocks: Library) -> str:
     """Name the levels above the best float32 one that could have been expected, and what they lack."""
     missing = [level for level in LEVELS[:2] if level not in available()]
-    parts = [
+    parts = [] if "amx" in missing or amx_is_right() else ["amx failed its self-test"]
+    parts += [
         f"{level} was not compiled, the compiler is too old for it"
         if level in blocks.processor
         else f"{level} needs {NAMES[level]}"
@@ -74,7 +90,7 @@ def _allowed() -> tuple[Level, ...]:
     """Give the levels that may run, the best one first."""
     asked = _asked()
     if not asked:
-        return available()
+        return tuple(level for level in available() if level != "amx" or amx_is_right())
     if asked == "off":
         return ()
     if asked not in LEVELS:
