@@ -216,9 +216,8 @@ bool one_shape(Forward<T> forward, Backward<T> backward, const Shape &s, int64_t
     // Without the choices, as in prediction.
     forward(&c, &threads, x.data(), w.data(), with_bias ? b.data() : nullptr, y.data(), nullptr);
     if (!same("y alone", y, r.y)) return false;
-    const int again =
-        backward(&c, &threads, x.data(), w.data(), with_choice ? choice.data() : nullptr, dy.data(),
-                 with_dx ? dx.data() : nullptr, dw.data(), with_bias ? db.data() : nullptr);
+    const int again = backward(&c, &threads, x.data(), w.data(), with_choice ? choice.data() : nullptr, dy.data(),
+                               with_dx ? dx.data() : nullptr, dw.data(), with_bias ? db.data() : nullptr);
     if (again != NEOCOG_OK) return printf("backward: status %d\n", again), false;
     return (!with_dx || same("dx", dx, r.dx)) && same("dw", dw, r.dw) && (!with_bias || same("db", db, r.db));
 }
@@ -229,11 +228,12 @@ bool level(const char *name, Forward<T> forward, Backward<T> backward, int64_t s
         const Shape s = random_shape();
         if (!one_shape(forward, backward, s, most)) {
             const neocog_conv &c = s.conv;
-            printf("%s: wrong for %lld images of %lldx%lldx%lld, %lld outputs, kernel %d, padding %d, pool %d, "
-                   "pool padding %d, relu %d\n",
-                   name, static_cast<long long>(c.images), static_cast<long long>(c.in_channels),
-                   static_cast<long long>(c.height), static_cast<long long>(c.width),
-                   static_cast<long long>(c.out_channels), c.kernel, c.padding, c.pool, c.pool_padding, c.relu);
+            printf(
+                "%s: wrong for %lld images of %lldx%lldx%lld, %lld outputs, kernel %d, padding %d, pool %d, "
+                "pool padding %d, relu %d\n",
+                name, static_cast<long long>(c.images), static_cast<long long>(c.in_channels),
+                static_cast<long long>(c.height), static_cast<long long>(c.width),
+                static_cast<long long>(c.out_channels), c.kernel, c.padding, c.pool, c.pool_padding, c.relu);
             return false;
         }
     }
@@ -246,7 +246,8 @@ bool near(const char *what, const Buffer<float> &found, const std::vector<double
     for (double value : expected) most = fmax(most, fabs(value));
     for (int64_t i = 0; i < found.count; i++)
         if (!(fabs(found[i] - expected[i]) <= 1e-4 * most))
-            return printf("%s[%lld]: expected %g, got %g\n", what, static_cast<long long>(i), expected[i], found[i]), false;
+            return printf("%s[%lld]: expected %g, got %g\n", what, static_cast<long long>(i), expected[i], found[i]),
+                   false;
     return true;
 }
 

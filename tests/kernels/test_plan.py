@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,15 +12,12 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.kernels.exact import check_same, needs_blocks, one_by_one, results, whole, whole_images
+from tests.kernels.networks import BLOCKS, IMAGES, network, simple, stock
 from torch import Tensor, nn
-from torch.autograd import forward_ad
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.modules.module import register_module_forward_hook, register_module_full_backward_hook
 from torch.nn.utils import parametrizations, prune
 from torch.utils.checkpoint import checkpoint
-from torch.utils.flop_counter import FlopCounterMode
 
-from neocog.errors import RecipeError
 from neocog.kernels import context, plan
 from neocog.kernels.context import using
 from neocog.kernels.plan import ConvBlock, run
@@ -29,29 +25,6 @@ from neocog.kernels.plan import pays as truly_pays
 from neocog.models import build
 
 pytestmark = needs_blocks
-
-TEXT = (
-    "conv 4 3x3 same | relu | maxpool 2 | conv 5 5x5 pad 2 nobias | maxpool 2 pad 1 | relu "
-    "| residual(conv 5 3x3 same | relu) "
-    "| conv 6 3x3 pad 2 | maxpool 2 | batchnorm | relu | conv 3 1x1 | relu | flatten | linear 3"
-)
-BLOCKS = ["conv pool relu", "conv pool relu", "conv relu", "conv pool", "norm relu"]
-IMAGES = whole_images(3, 2, 13, 12)
-
-
-def network() -> nn.Module:
-    return whole(build(TEXT, (2, 13, 12), 3, seed=0))
-
-
-def simple() -> nn.Module:
-    """A convolution, relu and pooling, which are one block."""
-    return whole(build("conv 4 3x3 same | relu | maxpool 2", (2, 13, 12)))
-
-
-def stock(module: nn.Module, images: Tensor = IMAGES) -> Tensor:
-    with using("off"):
-        output: Tensor = module(images)
-    return output
 
 
 @st.composite
@@ -415,71 +388,6 @@ def test_with_amx_autocast_gives_blocks_float32_and_bfloat16(monkeypatch: pytest
     assert given == [(torch.float32, "amx"), (torch.bfloat16, "amx")]
 
 
-# --- tracing and transforming -----------------------------------------------------------------------------------
-
-
-def exported(module: nn.Module, strict: bool) -> Callable[[Tensor], Tensor]:
-    return torch.export.export(module, (IMAGES,), strict=strict).module()
-
-
-def ways() -> dict[str, Callable[[nn.Module], Tensor]]:
-    """Ways to run a module on IMAGES that look at its single operations."""
-    return {
-        "export": lambda module: exported(module, strict=False)(IMAGES),
-        "strict export": lambda module: exported(module, strict=True)(IMAGES),
-        "compile": lambda module: torch.compile(module, backend="eager", fullgraph=True)(IMAGES),
-        "jit trace": lambda module: torch.jit.trace(module, IMAGES, check_trace=False)(IMAGES),
-        "fx": lambda module: torch.fx.symbolic_trace(module)(IMAGES),
-        "make_fx": lambda module: make_fx(module)(IMAGES)(IMAGES),
-        "vmap": lambda module: torch.vmap(lambda image: module(image[None])[0])(IMAGES),
-        "func.grad": lambda module: torch.func.grad(lambda images: module(images).sum())(IMAGES),
-        "jvp": lambda module: torch.func.jvp(module, (IMAGES,), (torch.ones_like(IMAGES),))[1],
-    }
-
-
-@pytest.mark.parametrize("way", ways())
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::torch.jit.TracerWarning")
-def test_whoever_looks_at_the_single_operations_gets_pytorchs(way: str, ran: list[str]) -> None:
-    module = network().eval()
-    torch._dynamo.reset()
-    found = ways()[way](module)
-    assert not ran
-    with using("off"):
-        assert torch.equal(found, ways()[way](module))
-
-
-def test_forward_mode_gradients_and_modes_are_of_pytorchs_layers(ran: list[str]) -> None:
-    module = simple()
-    with forward_ad.dual_level():
-        output = module(forward_ad.make_dual(IMAGES, torch.ones_like(IMAGES)))
-        assert forward_ad.unpack_dual(output).tangent is not None
-    with FlopCounterMode(display=False) as counter:
-        module(IMAGES)
-    assert counter.get_total_flops() == 2 * 3 * 13 * 12 * 4 * 2 * 9
-    with torch.device("meta"):
-        module(IMAGES)
-    assert not ran
-    with torch.device("cpu"):
-        module(IMAGES)
-    assert ran == ["conv pool relu"]
-
-
-def test_gradients_of_gradients_are_those_of_pytorch() -> None:
-    module = network().eval()
-    images = IMAGES.clone().requires_grad_()
-
-    def penalty() -> list[Tensor]:
-        (first,) = torch.autograd.grad(module(images).square().sum(), images, create_graph=True)
-        return list(torch.autograd.grad(first.square().sum(), list(module.parameters()), allow_unused=True))
-
-    found = penalty()
-    with using("off"):
-        expected = penalty()
-    for one, other in zip(found, expected, strict=True):
-        assert (one is None) == (other is None)
-        assert one is None or torch.allclose(one, other, rtol=1e-4)
-
-
 # --- and who does not -------------------------------------------------------------------------------------------
 
 
@@ -519,50 +427,6 @@ def test_images_that_do_not_fit_are_refused_as_by_pytorch(images: Tensor) -> Non
     with pytest.raises(RuntimeError) as found:
         module(images)
     assert str(found.value) == str(expected.value)
-
-
-# --- switches ---------------------------------------------------------------------------------------------------
-
-
-def test_using_holds_within_its_context_and_its_thread(ran: list[str]) -> None:
-    module = simple()
-    with using("off"):
-        with using("auto"):
-            module(IMAGES)
-        assert not ran
-        thread = threading.Thread(target=module, args=(IMAGES,))
-        thread.start()
-        thread.join()
-        assert ran == ["conv pool relu"]
-    with pytest.raises(ZeroDivisionError), using("off"):
-        raise ZeroDivisionError
-    module(IMAGES)
-    assert len(ran) == 2
-
-
-def test_a_level_is_used_where_the_number_format_is_its_own(ran: list[str]) -> None:
-    module = simple()
-    with using("amx"):
-        assert torch.equal(module(IMAGES), stock(module))
-    assert not ran
-    with using("avx2"):
-        assert torch.equal(module(IMAGES), stock(module))
-    assert ran == ["conv pool relu"]
-
-
-def test_the_environment_switches_off_everywhere(ran: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    module = simple()
-    monkeypatch.setenv("NEOCOG_KERNELS", "off")
-    module(IMAGES)
-    with using("avx2"):
-        module(IMAGES)
-    assert not ran
-    monkeypatch.setenv("NEOCOG_KERNELS", "sse")
-    with pytest.raises(RecipeError, match="NEOCOG_KERNELS=sse"):
-        module(IMAGES)
-    monkeypatch.delenv("NEOCOG_KERNELS")
-    module(IMAGES)
-    assert ran == ["conv pool relu"]
 
 
 def test_names_copies_and_weights_are_those_of_plain_layers() -> None:

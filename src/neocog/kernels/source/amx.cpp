@@ -76,7 +76,7 @@ int forward(const Geometry &g, const neocog_threads *threads, const bfloat16 *x,
     pack_weights(layout, channels, weight, packed.data);
     for (int64_t i = 0; i < padded; i++) biases.data[i] = bias != nullptr && i < channels ? bias[i] : 0.0f;
 
-    const Outputs outputs{g.out_rows, g.out_columns, channels,         g.rows, g.columns,
+    const Outputs outputs{g.out_rows, g.out_columns,    channels,         g.rows, g.columns,
                           g.shift,    g.conv.pool != 0, g.conv.relu != 0, y,      choice};
     const Convolution convolution(layout, packed.data, biases.data, outputs);
     const int64_t fair = larger(g.conv.images / (4 * larger(threads->count, 1)), 1);
@@ -105,8 +105,10 @@ struct Backward {
         Array<float> staging;
 
         explicit Memory(const Backward &job)
-            : operand(job.input, job.by_planes() ? 0 : 1), planes(job.input, job.by_planes()),
-              columns(job.gradient.columns()), spread(job.spread_numbers()),
+            : operand(job.input, job.by_planes() ? 0 : 1),
+              planes(job.input, job.by_planes()),
+              columns(job.gradient.columns()),
+              spread(job.spread_numbers()),
               pairs(job.gradient.images * job.gradient.pairs()),
               gradients(job.back == nullptr ? job.input : job.back->layout,
                         job.back == nullptr ? 0 : job.gradient.images),
@@ -228,8 +230,8 @@ int backward(const Geometry &g, const neocog_threads *threads, const bfloat16 *x
     if (dx != nullptr) pack_turned_weights(output, in_channels, weight, packed.data);
     memset(zeros.data, 0, static_cast<size_t>(padded) * sizeof(float));
 
-    const Outputs outputs{g.conv.height, g.conv.width, in_channels, g.conv.height, g.conv.width,
-                          0,             false,        false,       dx,            nullptr};
+    const Outputs outputs{g.conv.height, g.conv.width, in_channels, g.conv.height, g.conv.width, 0,
+                          false,         false,        dx,          nullptr};
     const Convolution back(output, packed.data, zeros.data, outputs);
     const Convolution *wanted = dx == nullptr ? nullptr : &back;
     const Backward job{g, input, gradient, wanted, x, choice, dy, sums.data, biases.data, parts};

@@ -111,7 +111,9 @@ struct WeightGradient {
         }
     }
     template <int COLUMNS>
-    int64_t at(int tile) const { return (tile / COLUMNS * column_tiles() + tile % COLUMNS) * TILE_SUMS; }
+    int64_t at(int tile) const {
+        return (tile / COLUMNS * column_tiles() + tile % COLUMNS) * TILE_SUMS;
+    }
 
     template <int ROWS, int COLUMNS>
     void add_steps(const Steps &some, const bfloat16 *left, const bfloat16 *right) const {

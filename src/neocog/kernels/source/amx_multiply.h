@@ -9,9 +9,13 @@ namespace {
 
 // Tiles 0 to 3 hold sums; the last ones the right side, those between the left side, taken in turns.
 template <int COLUMNS>
-constexpr int left_tile(int row) { return 4 + row % (4 - COLUMNS); }
+constexpr int left_tile(int row) {
+    return 4 + row % (4 - COLUMNS);
+}
 template <int COLUMNS>
-constexpr int right_tile(int column) { return 8 - COLUMNS + column; }
+constexpr int right_tile(int column) {
+    return 8 - COLUMNS + column;
+}
 
 // One step: the sums of ROWS x COLUMNS tiles grow by the products of ROWS tiles, `row_distance` numbers apart, and
 // COLUMNS tiles, `column_distance` numbers apart.

@@ -37,11 +37,18 @@ struct Layout {
 
     // `even`: a row of the copy has an even number of pixels.
     Layout(int64_t kernel_size, int64_t channel_count, Size image, Size values, int64_t zeros, int64_t begin, bool even)
-        : kernel(kernel_size), channels(channel_count), rows(values.rows), columns(values.columns), margin(zeros),
-          first(begin), height(larger(begin + rows + kernel - 1, margin + image.rows)),
+        : kernel(kernel_size),
+          channels(channel_count),
+          rows(values.rows),
+          columns(values.columns),
+          margin(zeros),
+          first(begin),
+          height(larger(begin + rows + kernel - 1, margin + image.rows)),
           width(rounded_up(larger(begin + columns + kernel - 1, margin + image.columns), even ? 2 : 1)),
-          patches(channels <= FEW_CHANNELS), taps(patches ? 1 : kernel),
-          length(patches ? kernel * kernel * channels : channels), blocks((length + STEP - 1) / STEP),
+          patches(channels <= FEW_CHANNELS),
+          taps(patches ? 1 : kernel),
+          length(patches ? kernel * kernel * channels : channels),
+          blocks((length + STEP - 1) / STEP),
           stride(patches ? columns : width) {}
 
     int64_t pitch() const { return blocks * STEP; }                 // numbers from a position to the next

@@ -15,7 +15,8 @@ struct Pair {
 
     Pair(bfloat16 *tiles, int64_t pair, int64_t tile, int64_t count)
         : numbers(tiles + (pair / TILE_ROWS * count + tile) * TILE_PAIRS + pair % TILE_ROWS * 32),
-          row(pair % TILE_ROWS), jump((count - 1) * TILE_PAIRS) {}
+          row(pair % TILE_ROWS),
+          jump((count - 1) * TILE_PAIRS) {}
 
     // Of each number at most one of `left` and `right` is set. `both`: there is a tile for the upper 16 channels.
     inline void put(bool both, __m512i all, __mmask32 left, __mmask32 right) {
@@ -41,7 +42,8 @@ struct Taken {
     const bfloat16 *dy;
 
     Taken(const Geometry &geometry, const uint8_t *choices, const bfloat16 *gradients, int64_t image)
-        : g(geometry), choice(choices == nullptr ? nullptr : choices + image * geometry.output_numbers()),
+        : g(geometry),
+          choice(choices == nullptr ? nullptr : choices + image * geometry.output_numbers()),
           dy(gradients + image * geometry.output_numbers()) {}
 
     // Write the gradient of every value. `width` pixels make a row, `depth` numbers a pixel.

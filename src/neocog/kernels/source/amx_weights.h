@@ -12,9 +12,7 @@ inline int64_t packed_numbers(const Layout &l, int64_t channels) {
 }
 
 // The first `count` of 16 numbers, rounded.
-inline __m256i rounded(const float *numbers, int64_t count) {
-    return to_bfloat16(load(numbers, first(count)));
-}
+inline __m256i rounded(const float *numbers, int64_t count) { return to_bfloat16(load(numbers, first(count))); }
 
 // The first `count` of 32 numbers, rounded, as 16 pairs.
 inline __m512 pairs_of(const float *numbers, int64_t count) {

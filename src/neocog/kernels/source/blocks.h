@@ -50,25 +50,24 @@ enum { NEOCOG_OK = 0, NEOCOG_NO_MEMORY = 1, NEOCOG_BAD_SHAPE = 2 };
 //   choice   bytes of the shape of y: which of the four pooled values was taken (0 to 3, row by row), 4 where relu gave
 //            0; NULL where there is neither pooling nor relu, or no gradient is wanted
 // dx may be NULL where it is not wanted. Gradients are written, not added. The result is one of the values above.
-#define NEOCOG_DECLARE(level, number)                                                                                 \
-    NEOCOG_API int neocog_forward_##level(const neocog_conv *conv, const neocog_threads *threads, const number *x,               \
-                               const float *weight, const float *bias, number *y, uint8_t *choice);                   \
-    NEOCOG_API int neocog_backward_##level(const neocog_conv *conv, const neocog_threads *threads, const number *x,              \
-                                const float *weight, const uint8_t *choice, const number *dy, number *dx, float *dw,  \
-                                float *db);
+#define NEOCOG_DECLARE(level, number)                                                                                \
+    NEOCOG_API int neocog_forward_##level(const neocog_conv *conv, const neocog_threads *threads, const number *x,   \
+                                          const float *weight, const float *bias, number *y, uint8_t *choice);       \
+    NEOCOG_API int neocog_backward_##level(const neocog_conv *conv, const neocog_threads *threads, const number *x,  \
+                                           const float *weight, const uint8_t *choice, const number *dy, number *dx, \
+                                           float *dw, float *db);
 
 // Batch norm in training, by the statistics of the batch (Ioffe and Szegedy, "Batch Normalization", 2015, algorithm 1):
 //   x, y, dy, dx             (pixels, channels)
 //   gamma, beta, dgamma, dbeta  (channels)
 //   mean, variance           (channels), written by the forward pass; the variance is divided by `pixels`
-#define NEOCOG_DECLARE_NORM(level)                                                                                    \
+#define NEOCOG_DECLARE_NORM(level)                                                                                     \
     NEOCOG_API int neocog_norm_forward_##level(const neocog_norm *norm, const neocog_threads *threads, const float *x, \
-                                               const float *gamma, const float *beta, float *y, float *mean,          \
-                                               float *variance);                                                      \
-    NEOCOG_API int neocog_norm_backward_##level(const neocog_norm *norm, const neocog_threads *threads, const float *x, \
-                                                const float *gamma, const float *beta, const float *mean,             \
-                                                const float *variance, const float *dy, float *dx, float *dgamma,     \
-                                                float *dbeta);
+                                               const float *gamma, const float *beta, float *y, float *mean,           \
+                                               float *variance);                                                       \
+    NEOCOG_API int neocog_norm_backward_##level(                                                                       \
+        const neocog_norm *norm, const neocog_threads *threads, const float *x, const float *gamma, const float *beta, \
+        const float *mean, const float *variance, const float *dy, float *dx, float *dgamma, float *dbeta);
 
 NEOCOG_DECLARE_NORM(avx512)
 NEOCOG_DECLARE_NORM(avx2)

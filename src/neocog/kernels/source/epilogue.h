@@ -14,7 +14,8 @@ struct Outputs {
     float *y;
     uint8_t *choice;
 
-    // Take the four outputs (row by row) of the cell at (row, column) of an image, for `LANES` channels from `channel` on.
+    // Take the four outputs (row by row) of the cell at (row, column) of an image, for `LANES` channels from `channel`
+    // on.
     inline void cell(int64_t image, int64_t row, int64_t column, int64_t channel, vec a, vec b, vec c, vec d) const {
         if (g.conv.pool) {
             pooled(image, row, column, channel, a, b, c, d);
@@ -35,7 +36,8 @@ struct Outputs {
         } else {
             best_of_four(a, b, c, d, best, taken);
         }
-        put(((image * g.out_rows + row) * g.out_columns + column) * g.conv.out_channels + channel, channel, best, taken);
+        put(((image * g.out_rows + row) * g.out_columns + column) * g.conv.out_channels + channel, channel, best,
+            taken);
     }
 
     static inline void best_of_four(vec a, vec b, vec c, vec d, vec &best, places &taken) {
@@ -48,7 +50,8 @@ struct Outputs {
         }
         const vec upper = larger(a, b), lower = larger(c, d);
         best = larger(upper, lower);
-        taken = choose(greater(lower, upper), choose(greater(b, a), place(0), place(1)), choose(greater(d, c), place(2), place(3)));
+        taken = choose(greater(lower, upper), choose(greater(b, a), place(0), place(1)),
+                       choose(greater(d, c), place(2), place(3)));
     }
 
     // As PyTorch's max pooling: the first of equals, and not-a-number wins.

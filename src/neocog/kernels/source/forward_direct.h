@@ -11,17 +11,14 @@
 
 namespace {
 
-// The weights as the inner loop reads them: (group of vectors, kernel row, kernel column and in channel, lanes of the group).
+// The weights as the inner loop reads them: (group of vectors, kernel row, kernel column and in channel, lanes of the
+// group).
 struct PackDirect {
+    typedef NoMemory Memory;
     const Geometry &g;
     const float *weight, *bias;
     int64_t width;  // channels of a group
     float *packed, *biases;
-
-    struct Memory {
-        explicit Memory(const PackDirect &) {}
-        bool ready() const { return true; }
-    };
 
     // The LANES output channels from number * LANES on.
     void part(int64_t number, Memory &) const {
@@ -47,9 +44,10 @@ struct PackDirect {
 };
 
 template <int COLUMNS, int VECTORS>
-inline __attribute__((always_inline)) void direct_tile(const Geometry &g, const float *pixels, int64_t line, int64_t stride,
-                                                       const float *weights, const float *biases, int64_t image, int64_t row,
-                                                       int64_t column, int64_t channel, const Outputs &outputs) {
+inline __attribute__((always_inline)) void direct_tile(const Geometry &g, const float *pixels, int64_t line,
+                                                       int64_t stride, const float *weights, const float *biases,
+                                                       int64_t image, int64_t row, int64_t column, int64_t channel,
+                                                       const Outputs &outputs) {
     vec sum[2][COLUMNS][VECTORS];
     for (int v = 0; v < VECTORS; v++) {
         const vec begin = load(biases + channel + v * LANES);
@@ -95,7 +93,8 @@ struct Direct {
             : copy(job.g.padded_rows * job.g.padded_columns * job.g.conv.in_channels + LANES) {
             if (ready())
                 memset(copy.data, 0,
-                       static_cast<size_t>(job.g.padded_rows * job.g.padded_columns * job.g.conv.in_channels) * sizeof(float));
+                       static_cast<size_t>(job.g.padded_rows * job.g.padded_columns * job.g.conv.in_channels) *
+                           sizeof(float));
         }
         bool ready() const { return copy.data != nullptr; }
     };
@@ -111,22 +110,22 @@ struct Direct {
                 int64_t column = 0;
                 const float *pixels = memory.copy.data + 2 * row * line;
                 for (; column + COLUMNS / 2 <= g.cell_columns; column += COLUMNS / 2)
-                    direct_tile<COLUMNS, VECTORS>(g, pixels + 2 * column * channels, line, channels, weights, biases, image, row,
-                                                  column, channel, outputs);
+                    direct_tile<COLUMNS, VECTORS>(g, pixels + 2 * column * channels, line, channels, weights, biases,
+                                                  image, row, column, channel, outputs);
                 for (; COLUMNS > 4 && column + 2 <= g.cell_columns; column += 2)
-                    direct_tile<4, VECTORS>(g, pixels + 2 * column * channels, line, channels, weights, biases, image, row,
-                                            column, channel, outputs);
+                    direct_tile<4, VECTORS>(g, pixels + 2 * column * channels, line, channels, weights, biases, image,
+                                            row, column, channel, outputs);
                 for (; column < g.cell_columns; column++)
-                    direct_tile<2, VECTORS>(g, pixels + 2 * column * channels, line, channels, weights, biases, image, row,
-                                            column, channel, outputs);
+                    direct_tile<2, VECTORS>(g, pixels + 2 * column * channels, line, channels, weights, biases, image,
+                                            row, column, channel, outputs);
             }
         }
     }
 };
 
 template <int COLUMNS, int VECTORS>
-int direct(const Geometry &g, const neocog_threads *threads, const float *x, const float *weight, const float *bias, float *y,
-           uint8_t *choice) {
+int direct(const Geometry &g, const neocog_threads *threads, const float *x, const float *weight, const float *bias,
+           float *y, uint8_t *choice) {
     const int64_t outs = rounded_up(g.conv.out_channels, LANES * VECTORS);
     Array<float> packed(outs * g.conv.kernel * g.conv.kernel * g.conv.in_channels), biases(outs);
     if (packed.data == nullptr || biases.data == nullptr) return NEOCOG_NO_MEMORY;
@@ -137,8 +136,8 @@ int direct(const Geometry &g, const neocog_threads *threads, const float *x, con
     return in_parallel(threads, g.conv.images * shares, job) ? NEOCOG_OK : NEOCOG_NO_MEMORY;
 }
 
-inline int forward_direct(const Geometry &g, const neocog_threads *threads, const float *x, const float *weight, const float *bias,
-                          float *y, uint8_t *choice) {
+inline int forward_direct(const Geometry &g, const neocog_threads *threads, const float *x, const float *weight,
+                          const float *bias, float *y, uint8_t *choice) {
     if (LANES == 16 && g.conv.out_channels > 32 && g.conv.out_channels <= 48)
         return direct<4, 3>(g, threads, x, weight, bias, y, choice);
     if (LANES == 16 && g.conv.out_channels > 16) return direct<6, 2>(g, threads, x, weight, bias, y, choice);

@@ -1,14 +1,16 @@
 // The 3x3 convolution in 16 multiplications for four outputs, where the definition takes 36.
 //
 // Winograd's minimal filtering F(2x2, 3x3): Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR
-// 2016, section 4.1. A cell of four outputs is A^T [(G g G^T) * (B^T d B)] A, with the 4x4 input pixels d and the kernel g;
-// the products are summed over the input channels before A is applied, a matrix multiplication at each of 16 places.
-// Infinity and not-a-number would spread to all four outputs; cells that are not finite are done by the definition.
+// 2016, section 4.1. A cell of four outputs is A^T [(G g G^T) * (B^T d B)] A, with the 4x4 input pixels d and the
+// kernel g; the products are summed over the input channels before A is applied, a matrix multiplication at each of 16
+// places. Infinity and not-a-number would spread to all four outputs; cells that are not finite are done by the
+// definition.
 #ifndef NEOCOG_FORWARD_WINOGRAD_H
 #define NEOCOG_FORWARD_WINOGRAD_H
 
 #include "epilogue.h"
 #include "threads.h"
+#include "transpose.h"
 
 namespace {
 
@@ -18,40 +20,59 @@ constexpr int64_t TOGETHER = 24;
 
 // G g G^T of all kernels, in the order (group of output channels, place, in channel, channel of the group).
 struct KernelTransform {
+    typedef NoMemory Memory;
     const Geometry &g;
     const float *weight;
     int64_t width;  // channels of a group
     float *kernels;
 
-    struct Memory {
-        explicit Memory(const KernelTransform &) {}
-        bool ready() const { return true; }
-    };
+    // The LANES output channels from number * LANES on.
+    void part(int64_t number, Memory &) const {
+        const int64_t out = number * LANES, channels = g.conv.in_channels, step = channels * width;
+        float *to = kernels + out / width * PLACES * step + out % width;
+        alignas(64) float taps[9][LANES][LANES];  // (tap, in channel, out channel)
+        for (int64_t begin = 0; begin < channels; begin += LANES) {
+            const int64_t count = Geometry::smaller(LANES, channels - begin);
+            for (int tap = 0; tap < 9; tap++) turn(out, tap, begin, count, taps[tap]);
+            for (int64_t channel = 0; channel < count; channel++)
+                transform(taps, channel, to + (begin + channel) * width, step);
+        }
+    }
 
-    void part(int64_t out, Memory &) const {
-        const int64_t channels = g.conv.in_channels, outs = g.conv.out_channels;
-        float *to = kernels + out / width * PLACES * channels * width + out % width;
-        for (int64_t channel = 0; channel < channels; channel++, to += width) {
-            float half[4][3];
-            for (int column = 0; column < 3; column++) {
-                float top = 0.0f, middle = 0.0f, bottom = 0.0f;
-                if (out < outs) {
-                    const float *taps = weight + (out * 9 + column) * channels + channel;
-                    top = taps[0], middle = taps[3 * channels], bottom = taps[6 * channels];
-                }
-                half[0][column] = top;
-                half[1][column] = 0.5f * (top + middle + bottom);
-                half[2][column] = 0.5f * (top - middle + bottom);
-                half[3][column] = bottom;
-            }
-            for (int row = 0; row < 4; row++) {
-                const float left = half[row][0], middle = half[row][1], right = half[row][2];
-                float *place = to + 4 * row * channels * width;
-                place[0] = left;
-                place[channels * width] = 0.5f * (left + middle + right);
-                place[2 * channels * width] = 0.5f * (left - middle + right);
-                place[3 * channels * width] = right;
-            }
+   private:
+    void turn(int64_t out, int tap, int64_t begin, int64_t count, float turned[LANES][LANES]) const {
+        const int64_t channels = g.conv.in_channels, held = Geometry::smaller(LANES, g.conv.out_channels - out);
+        const float *from = weight + (out * 9 + tap) * channels + begin;
+#if defined(__AVX512F__)
+        vec rows[LANES];
+        for (int64_t lane = 0; lane < LANES; lane++)
+            rows[lane] = lane < held ? load(from + lane * 9 * channels, first(count)) : zero();
+        transpose(rows);
+        for (int64_t channel = 0; channel < LANES; channel++) store(turned[channel], rows[channel]);
+#else
+        for (int64_t channel = 0; channel < count; channel++)
+            for (int64_t lane = 0; lane < LANES; lane++)
+                turned[channel][lane] = lane < held ? from[lane * 9 * channels + channel] : 0.0f;
+#endif
+    }
+
+    static void transform(const float taps[9][LANES][LANES], int64_t channel, float *to, int64_t step) {
+        const vec share = spread(0.5f);
+        vec half[4][3];
+        for (int column = 0; column < 3; column++) {
+            const vec top = load(taps[column][channel]), middle = load(taps[3 + column][channel]);
+            const vec bottom = load(taps[6 + column][channel]);
+            half[0][column] = top;
+            half[1][column] = mul(share, add(add(top, middle), bottom));
+            half[2][column] = mul(share, add(sub(top, middle), bottom));
+            half[3][column] = bottom;
+        }
+        for (int row = 0; row < 4; row++, to += 4 * step) {
+            const vec left = half[row][0], middle = half[row][1], right = half[row][2];
+            store(to, left);
+            store(to + step, mul(share, add(add(left, middle), right)));
+            store(to + 2 * step, mul(share, add(sub(left, middle), right)));
+            store(to + 3 * step, right);
         }
     }
 };
@@ -68,7 +89,8 @@ struct Winograd {
     struct Memory {
         Array<float> copies, inputs, products;
         explicit Memory(const Winograd &job)
-            : copies(job.images_of_part * job.copy_numbers()), inputs(PLACES * TOGETHER * job.depth()),
+            : copies(job.images_of_part * job.copy_numbers()),
+              inputs(PLACES * TOGETHER * job.depth()),
               products(PLACES * TOGETHER * WIDTH) {
             if (!ready()) return;
             memset(copies.data, 0, static_cast<size_t>(job.images_of_part * job.copy_numbers()) * sizeof(float));
@@ -83,8 +105,8 @@ struct Winograd {
     void part(int64_t number, Memory &memory) const {
         const int64_t begin = number * images_of_part, end = Geometry::smaller(begin + images_of_part, g.conv.images);
         for (int64_t image = begin; image < end; image++)
-            copy_image(g, x + image * g.input_numbers(), memory.copies.data + (image - begin) * copy_numbers(), depth(), 0,
-                       g.conv.in_channels);
+            copy_image(g, x + image * g.input_numbers(), memory.copies.data + (image - begin) * copy_numbers(), depth(),
+                       0, g.conv.in_channels);
         const int64_t cells = (end - begin) * g.cells();
         for (int64_t cell = 0; cell < cells; cell += TOGETHER) {
             const int64_t count = Geometry::smaller(TOGETHER, cells - cell);
@@ -135,7 +157,8 @@ struct Winograd {
         for (int place = 0; place < PLACES; place++, kernel += g.conv.in_channels * WIDTH)
             for (int64_t i = 0; i < count; i += ROWS)
                 multiply_rows(memory.inputs.data + (place * TOGETHER + i) * depth(), kernel,
-                              place == 5 ? biases + out : nullptr, memory.products.data + (place * TOGETHER + i) * WIDTH);
+                              place == 5 ? biases + out : nullptr,
+                              memory.products.data + (place * TOGETHER + i) * WIDTH);
     }
 
     // Place 5 enters all four outputs once, so that is where the bias is added.
@@ -202,14 +225,16 @@ struct Winograd {
 };
 
 template <int ROWS, int VECTORS>
-int winograd(const Geometry &g, const neocog_threads *threads, const float *x, const float *weight, const float *bias, float *y,
-             uint8_t *choice) {
+int winograd(const Geometry &g, const neocog_threads *threads, const float *x, const float *weight, const float *bias,
+             float *y, uint8_t *choice) {
     static_assert(TOGETHER % ROWS == 0, "the rows of the last multiplication must lie in the buffer");
     const int64_t width = VECTORS * LANES, outs = rounded_up(g.conv.out_channels, width);
     Array<float> kernels(PLACES * g.conv.in_channels * outs), biases(outs);
     if (kernels.data == nullptr || biases.data == nullptr) return NEOCOG_NO_MEMORY;
-    for (int64_t out = 0; out < outs; out++) biases.data[out] = bias != nullptr && out < g.conv.out_channels ? bias[out] : 0.0f;
-    if (!in_parallel(threads, outs, KernelTransform{g, weight, width, kernels.data})) return NEOCOG_NO_MEMORY;
+    for (int64_t out = 0; out < outs; out++)
+        biases.data[out] = bias != nullptr && out < g.conv.out_channels ? bias[out] : 0.0f;
+    const KernelTransform transform{g, weight, width, kernels.data};
+    if (!in_parallel(threads, outs / LANES, transform)) return NEOCOG_NO_MEMORY;
     // Images with few cells go together, so that the last multiplication is not a large part of all.
     const int64_t enough = (4 * TOGETHER + g.cells() - 1) / g.cells();
     const int64_t fair = (g.conv.images + 4 * threads->count - 1) / (4 * threads->count);
@@ -225,8 +250,8 @@ inline bool winograd_pays(const Geometry &g) {
     return g.conv.kernel == 3 && g.conv.in_channels >= 8 && g.conv.out_channels > LANES / 2 && enough;
 }
 
-inline int forward_winograd(const Geometry &g, const neocog_threads *threads, const float *x, const float *weight, const float *bias,
-                            float *y, uint8_t *choice) {
+inline int forward_winograd(const Geometry &g, const neocog_threads *threads, const float *x, const float *weight,
+                            const float *bias, float *y, uint8_t *choice) {
     if (LANES == 8) return winograd<6, 2>(g, threads, x, weight, bias, y, choice);
     if (g.conv.out_channels > 48) return winograd<6, 4>(g, threads, x, weight, bias, y, choice);
     if (g.conv.out_channels > 32) return winograd<8, 3>(g, threads, x, weight, bias, y, choice);

@@ -31,21 +31,22 @@ int NEOCOG_JOIN(neocog_backward_, NEOCOG_LEVEL)(const neocog_conv *conv, const n
     if (dx == nullptr && conv->in_channels == 3 && conv->kernel == 3)
         return first_gradients<3, 3>(g, threads, x, choice, dy, dw, db);
 #endif
-    if (!conv->pool && conv->in_channels >= LANES / 2) return gradients_dense(g, threads, x, weight, choice, dy, dx, dw, db);
+    if (!conv->pool && conv->in_channels >= LANES / 2)
+        return gradients_dense(g, threads, x, weight, choice, dy, dx, dw, db);
     return gradients(g, threads, x, weight, choice, dy, dx, dw, db);
 }
 
-int NEOCOG_JOIN(neocog_norm_forward_, NEOCOG_LEVEL)(const neocog_norm *norm, const neocog_threads *threads, const float *x,
-                                                    const float *gamma, const float *beta, float *y, float *mean,
-                                                    float *variance) {
+int NEOCOG_JOIN(neocog_norm_forward_, NEOCOG_LEVEL)(const neocog_norm *norm, const neocog_threads *threads,
+                                                    const float *x, const float *gamma, const float *beta, float *y,
+                                                    float *mean, float *variance) {
     if (norm->pixels < 1 || norm->channels < 1) return NEOCOG_BAD_SHAPE;
     return norm_forward(*norm, threads, x, gamma, beta, y, mean, variance);
 }
 
-int NEOCOG_JOIN(neocog_norm_backward_, NEOCOG_LEVEL)(const neocog_norm *norm, const neocog_threads *threads, const float *x,
-                                                     const float *gamma, const float *beta, const float *mean,
-                                                     const float *variance, const float *dy, float *dx, float *dgamma,
-                                                     float *dbeta) {
+int NEOCOG_JOIN(neocog_norm_backward_, NEOCOG_LEVEL)(const neocog_norm *norm, const neocog_threads *threads,
+                                                     const float *x, const float *gamma, const float *beta,
+                                                     const float *mean, const float *variance, const float *dy,
+                                                     float *dx, float *dgamma, float *dbeta) {
     if (norm->pixels < 1 || norm->channels < 1) return NEOCOG_BAD_SHAPE;
     return norm_backward(*norm, threads, x, gamma, beta, mean, variance, dy, dx, dgamma, dbeta);
 }

@@ -1,7 +1,8 @@
 // Where the cells of a block lie, and the copy of an image with zeros around it that the inner loops read.
 //
-// A cell is two by two outputs of the convolution. With pooling it is what one pooled value is taken from, and the pooling's
-// padding moves the first cell up and left by one; without pooling the last cells may stick out of the output.
+// A cell is two by two outputs of the convolution. With pooling it is what one pooled value is taken from, and the
+// pooling's padding moves the first cell up and left by one; without pooling the last cells may stick out of the
+// output.
 #ifndef NEOCOG_GEOMETRY_H
 #define NEOCOG_GEOMETRY_H
 
@@ -14,12 +15,12 @@ namespace {
 
 struct Geometry {
     neocog_conv conv;
-    int64_t rows, columns;              // of the convolution's output
-    int64_t shift;                      // how far the first cell begins outside the output, 0 or 1
-    int64_t cell_rows, cell_columns;    // cells of an image
-    int64_t out_rows, out_columns;      // of y
+    int64_t rows, columns;                // of the convolution's output
+    int64_t shift;                        // how far the first cell begins outside the output, 0 or 1
+    int64_t cell_rows, cell_columns;      // cells of an image
+    int64_t out_rows, out_columns;        // of y
     int64_t padded_rows, padded_columns;  // of the copy with zeros around it
-    int64_t margin;                     // zeros above and left of the image in the copy
+    int64_t margin;                       // zeros above and left of the image in the copy
 
     explicit Geometry(const neocog_conv &c) : conv(c) {
         rows = c.height + 2 * c.padding - c.kernel + 1;
@@ -59,8 +60,8 @@ inline void copy_run(float *to, const float *from, int64_t count) {
     for (int64_t i = 0; i < count; i++) to[i] = from[i];
 }
 
-// Copy an image into `copy` of `padded_rows` x `padded_columns` pixels of `stride` >= in_channels numbers, channels from
-// `begin` to `end`. What lies around the image and behind the channels must be zero beforehand, and stays so.
+// Copy an image into `copy` of `padded_rows` x `padded_columns` pixels of `stride` >= in_channels numbers, channels
+// from `begin` to `end`. What lies around the image and behind the channels must be zero beforehand, and stays so.
 inline void copy_image(const Geometry &g, const float *image, float *copy, int64_t stride, int64_t begin, int64_t end) {
     const int64_t channels = g.conv.in_channels, columns = g.held_columns();
     for (int64_t row = 0; row < g.held_rows(); row++) {

@@ -1,10 +1,10 @@
 // The gradients of a block, from the live outputs alone.
 //
 // Of a pooled cell only the output that was taken has a gradient, and none where relu gave 0: at most a quarter of the
-// convolution's outputs are live. For each output channel they are listed once, (where, how much); the weights' gradient is a sum
-// of stretches of the image, the image's gradient a sum of stretches of the weights, and each list entry adds one.
-// The image is kept in blocks of at most BLOCK channels: a kernel's row is one stretch, and all of it stays in the
-// first cache while an output channel after the other walks over it.
+// convolution's outputs are live. For each output channel they are listed once, (where, how much); the weights'
+// gradient is a sum of stretches of the image, the image's gradient a sum of stretches of the weights, and each list
+// entry adds one. The image is kept in blocks of at most BLOCK channels: a kernel's row is one stretch, and all of it
+// stays in the first cache while an output channel after the other walks over it.
 #ifndef NEOCOG_GRADIENTS_H
 #define NEOCOG_GRADIENTS_H
 
@@ -38,9 +38,11 @@ struct Entries {
 };
 
 // For each entry add gradient * (the window's rows in `copy`) to ROWS x VECTORS vectors at `sums`, and, where BACK, add
-// gradient * (the vectors at `weights`) to the window in `back`. `rest` are the lanes of a row's last vector, where not WHOLE.
+// gradient * (the vectors at `weights`) to the window in `back`. `rest` are the lanes of a row's last vector, where not
+// WHOLE.
 template <int ROWS, int VECTORS, bool BACK, bool WHOLE>
-void walk(const Entries &entries, const float *copy, int64_t line, float *sums, const float *weights, float *back, lanes rest) {
+void walk(const Entries &entries, const float *copy, int64_t line, float *sums, const float *weights, float *back,
+          lanes rest) {
     // So many sums at once that no addition waits for the one before.
     constexpr int TURNS = BACK || ROWS * VECTORS >= 8 ? 1 : ROWS * VECTORS >= 4 ? 2 : 4;
     vec sum[TURNS][ROWS][VECTORS], weight[ROWS][VECTORS];
@@ -107,7 +109,9 @@ struct Walk {
     }
     template <int ROWS, int VECTORS>
     void take(bool back, bool whole) {
-        function = !back ? walk<ROWS, VECTORS, false, true> : whole ? walk<ROWS, VECTORS, true, true> : walk<ROWS, VECTORS, true, false>;
+        function = !back   ? walk<ROWS, VECTORS, false, true>
+                   : whole ? walk<ROWS, VECTORS, true, true>
+                           : walk<ROWS, VECTORS, true, false>;
     }
 };
 
@@ -125,7 +129,9 @@ struct Gradients {
         Array<float> copy, back;
         LiveLists live;
         explicit Memory(const Gradients &job)
-            : copy(job.copy_numbers()), back(job.dx == nullptr ? 1 : job.copy_numbers()), live(job.g, job.blocks.width) {
+            : copy(job.copy_numbers()),
+              back(job.dx == nullptr ? 1 : job.copy_numbers()),
+              live(job.g, job.blocks.width) {
             if (copy.data != nullptr) memset(copy.data, 0, static_cast<size_t>(job.copy_numbers()) * sizeof(float));
         }
         bool ready() const { return copy.data != nullptr && back.data != nullptr && live.ready(); }
@@ -142,9 +148,11 @@ struct Gradients {
         memset(bias, 0, static_cast<size_t>(g.conv.out_channels) * sizeof(float));
         for (int64_t image = begin; image < end; image++) {
             for (int64_t block = 0; block < blocks.count; block++)
-                copy_image(g, x + image * g.input_numbers(), memory.copy.data + block * blocks.copy_numbers, blocks.width,
-                           block * blocks.width, Geometry::smaller((block + 1) * blocks.width, g.conv.in_channels));
-            memory.live.list(dy + image * g.output_numbers(), choice == nullptr ? nullptr : choice + image * g.output_numbers(), bias);
+                copy_image(g, x + image * g.input_numbers(), memory.copy.data + block * blocks.copy_numbers,
+                           blocks.width, block * blocks.width,
+                           Geometry::smaller((block + 1) * blocks.width, g.conv.in_channels));
+            memory.live.list(dy + image * g.output_numbers(),
+                             choice == nullptr ? nullptr : choice + image * g.output_numbers(), bias);
             if (dx != nullptr) memset(memory.back.data, 0, static_cast<size_t>(copy_numbers()) * sizeof(float));
             for (int64_t block = 0; block < blocks.count; block++) walk_block(memory, block, own);
             if (dx != nullptr) unpack(memory.back.data, dx + image * g.input_numbers());
@@ -157,11 +165,12 @@ struct Gradients {
         const lanes rest = first(blocks.stretch - (blocks.vectors - 1) * LANES);
         for (int64_t out = 0; out < g.conv.out_channels; out++) {
             const int64_t list = out * memory.live.room, kernel = (out * blocks.count + block) * blocks.kernel_numbers;
-            const Entries entries{memory.live.offsets.data + list, memory.live.gradients.data + list, memory.live.counts.data[out]};
+            const Entries entries{memory.live.offsets.data + list, memory.live.gradients.data + list,
+                                  memory.live.counts.data[out]};
             for (int64_t row = 0; row < g.conv.kernel; row += walk.rows) {
                 const int64_t skip = row * blocks.vectors * LANES;
-                walk.function(entries, memory.copy.data + begin + row * line, line, own + kernel + skip, packed + kernel + skip,
-                              memory.back.data + begin + row * line, rest);
+                walk.function(entries, memory.copy.data + begin + row * line, line, own + kernel + skip,
+                              packed + kernel + skip, memory.back.data + begin + row * line, rest);
             }
         }
     }
@@ -190,26 +199,22 @@ inline void pack_stretches(const Geometry &g, const Blocks &blocks, const float 
     memset(packed, 0, static_cast<size_t>(g.conv.out_channels * blocks.count * blocks.kernel_numbers) * sizeof(float));
     for (int64_t out = 0; out < g.conv.out_channels; out++)
         for (int64_t row = 0; row < kernel; row++)
-            for (int64_t column = 0; column < kernel; column++, weight += channels)
-                for (int64_t channel = 0; channel < channels; channel++) {
-                    const int64_t block = channel / blocks.width;
-                    packed[(out * blocks.count + block) * blocks.kernel_numbers + row * blocks.vectors * LANES +
-                           column * blocks.width + channel % blocks.width] = weight[channel];
-                }
+            for (int64_t column = 0; column < kernel; column++, weight += channels) {
+                float *to = packed + out * blocks.count * blocks.kernel_numbers + row * blocks.vectors * LANES +
+                            column * blocks.width;
+                for (int64_t begin = 0; begin < channels; begin += blocks.width, to += blocks.kernel_numbers)
+                    copy_run(to, weight + begin, Geometry::smaller(blocks.width, channels - begin));
+            }
 }
 
 // Add the parts' sums in the order of the parts, out channel by out channel.
 struct Total {
+    typedef NoMemory Memory;
     const Geometry &g;
     const Blocks &blocks;
     const float *sums, *biases;
     int64_t parts;
     float *dw, *db;
-
-    struct Memory {
-        explicit Memory(const Total &) {}
-        bool ready() const { return true; }
-    };
 
     void part(int64_t out, Memory &) const {
         const int64_t kernel = g.conv.kernel, channels = g.conv.in_channels, own = blocks.count * blocks.kernel_numbers;
@@ -249,12 +254,13 @@ struct Parts {
     }
 };
 
-inline int gradients(const Geometry &g, const neocog_threads *threads, const float *x, const float *weight, const uint8_t *choice,
-                     const float *dy, float *dx, float *dw, float *db) {
+inline int gradients(const Geometry &g, const neocog_threads *threads, const float *x, const float *weight,
+                     const uint8_t *choice, const float *dy, float *dx, float *dw, float *db) {
     const Blocks blocks(g);
     const Walk walk(g.conv.kernel, blocks.vectors, dx != nullptr, blocks.stretch % LANES == 0);
     const Parts parts(g, blocks, threads);
-    Array<float> packed(dx == nullptr ? 1 : parts.set), sums(parts.count * parts.set), biases(parts.count * g.conv.out_channels);
+    Array<float> packed(dx == nullptr ? 1 : parts.set), sums(parts.count * parts.set),
+        biases(parts.count * g.conv.out_channels);
     if (packed.data == nullptr || sums.data == nullptr || biases.data == nullptr) return NEOCOG_NO_MEMORY;
     if (dx != nullptr) pack_stretches(g, blocks, weight, packed.data);
     const Gradients job{g, blocks, walk, x, packed.data, choice, dy, dx, sums.data, biases.data, parts.images};

@@ -1,7 +1,8 @@
 // The gradients of a convolution without pooling, whose outputs are all, or half of them, live.
 //
-// The image's gradient is a convolution too, of the outputs' gradient with the kernels turned round. The weights' gradient
-// is a matrix multiplication with the pixels as the inner dimension: OUTS output channels by one row of a kernel.
+// The image's gradient is a convolution too, of the outputs' gradient with the kernels turned round. The weights'
+// gradient is a matrix multiplication with the pixels as the inner dimension: OUTS output channels by one row of a
+// kernel.
 #ifndef NEOCOG_GRADIENTS_DENSE_H
 #define NEOCOG_GRADIENTS_DENSE_H
 
@@ -11,23 +12,19 @@
 
 namespace {
 
-inline int forward(const Geometry &g, const neocog_threads *threads, const float *x, const float *weight, const float *bias,
-                   float *y, uint8_t *choice) {
+inline int forward(const Geometry &g, const neocog_threads *threads, const float *x, const float *weight,
+                   const float *bias, float *y, uint8_t *choice) {
     if (winograd_pays(g)) return forward_winograd(g, threads, x, weight, bias, y, choice);
     return forward_direct(g, threads, x, weight, bias, y, choice);
 }
 
 // dy where relu let something through.
 struct LiveOnly {
+    typedef NoMemory Memory;
     const Geometry &g;
     const uint8_t *choice;
     const float *dy;
     float *live;
-
-    struct Memory {
-        explicit Memory(const LiveOnly &) {}
-        bool ready() const { return true; }
-    };
 
     void part(int64_t image, Memory &) const {
         const int64_t begin = image * g.output_numbers(), end = begin + g.output_numbers();
@@ -38,7 +35,8 @@ struct LiveOnly {
     }
 };
 
-inline int image_gradient(const Geometry &g, const neocog_threads *threads, const float *weight, const float *dy, float *dx) {
+inline int image_gradient(const Geometry &g, const neocog_threads *threads, const float *weight, const float *dy,
+                          float *dx) {
     const int64_t kernel = g.conv.kernel, outs = g.conv.out_channels, channels = g.conv.in_channels;
     Array<float> turned(kernel * kernel * outs * channels);
     if (turned.data == nullptr) return NEOCOG_NO_MEMORY;
@@ -128,8 +126,9 @@ struct DenseGradients {
         for (int64_t image = begin; image < end; image++) {
             const float *gradient = dy + image * g.output_numbers();
             for (int64_t block = 0; block < blocks.count; block++)
-                copy_image(g, x + image * g.input_numbers(), memory.copy.data + block * blocks.copy_numbers, blocks.width,
-                           block * blocks.width, Geometry::smaller((block + 1) * blocks.width, g.conv.in_channels));
+                copy_image(g, x + image * g.input_numbers(), memory.copy.data + block * blocks.copy_numbers,
+                           blocks.width, block * blocks.width,
+                           Geometry::smaller((block + 1) * blocks.width, g.conv.in_channels));
             for (int64_t at = 0; at < g.outputs(); at++)
                 for (int64_t out = 0; out < outs; out++) bias[out] += gradient[at * outs + out];
             for (int64_t block = 0; block < blocks.count; block++)

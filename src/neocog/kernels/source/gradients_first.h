@@ -27,7 +27,8 @@ struct FirstGradients {
         Array<float> copy;
         explicit Memory(const FirstGradients &job) : copy(job.g.padded_rows * job.g.padded_columns * CHANNELS) {
             if (!ready()) return;
-            memset(copy.data, 0, static_cast<size_t>(job.g.padded_rows * job.g.padded_columns * CHANNELS) * sizeof(float));
+            memset(copy.data, 0,
+                   static_cast<size_t>(job.g.padded_rows * job.g.padded_columns * CHANNELS) * sizeof(float));
         }
         bool ready() const { return copy.data != nullptr; }
     };
@@ -75,7 +76,8 @@ struct FirstGradients {
         store(own + TAPS * LANES, bias);
     }
 
-    static inline __attribute__((always_inline)) void add_taps(vec *sum, vec gradient, const float *window, int64_t line) {
+    static inline __attribute__((always_inline)) void add_taps(vec *sum, vec gradient, const float *window,
+                                                               int64_t line) {
 #pragma GCC unroll 5
         for (int row = 0; row < KERNEL; row++)
 #pragma GCC unroll 15
@@ -86,10 +88,11 @@ struct FirstGradients {
 };
 
 template <int KERNEL, int CHANNELS>
-int first_gradients(const Geometry &g, const neocog_threads *threads, const float *x, const uint8_t *choice, const float *dy,
-                    float *dw, float *db) {
+int first_gradients(const Geometry &g, const neocog_threads *threads, const float *x, const uint8_t *choice,
+                    const float *dy, float *dw, float *db) {
     typedef FirstGradients<KERNEL, CHANNELS> Job;
-    const int64_t wanted = 8 * threads->count, images_of_part = g.conv.images ? (g.conv.images + wanted - 1) / wanted : 1;
+    const int64_t wanted = 8 * threads->count,
+                  images_of_part = g.conv.images ? (g.conv.images + wanted - 1) / wanted : 1;
     const int64_t parts = g.conv.images ? (g.conv.images + images_of_part - 1) / images_of_part : 1;
     const int64_t outs = g.conv.out_channels, set = (outs + LANES - 1) / LANES * Job::SET;
     Array<float> sums(parts * set);

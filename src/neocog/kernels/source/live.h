@@ -10,20 +10,24 @@ namespace {
 
 struct LiveLists {
     const Geometry &g;
-    int64_t room;  // entries of a list, with space for a whole vector behind the last
+    int64_t room;            // entries of a list, with space for a whole vector behind the last
     Array<int32_t> offsets;  // of an output's window in the padded copy, in numbers
     Array<float> gradients;
     Array<int32_t> counts, begins;
 
     // `width`: the numbers of a pixel of the copy.
     LiveLists(const Geometry &geometry, int64_t width)
-        : g(geometry), room(rounded_up(geometry.outputs(), 16) + 16), offsets(geometry.conv.out_channels * room),
-          gradients(geometry.conv.out_channels * room), counts(rounded_up(geometry.conv.out_channels, 16)),
+        : g(geometry),
+          room(rounded_up(geometry.outputs(), 16) + 16),
+          offsets(geometry.conv.out_channels * room),
+          gradients(geometry.conv.out_channels * room),
+          counts(rounded_up(geometry.conv.out_channels, 16)),
           begins(room) {
         if (!ready()) return;
         const int64_t cell = g.conv.pool ? 2 : 1;
         for (int64_t at = 0; at < room; at++)
-            begins.data[at] = static_cast<int32_t>((cell * (at / g.out_columns) * g.padded_columns + cell * (at % g.out_columns)) * width);
+            begins.data[at] = static_cast<int32_t>(
+                (cell * (at / g.out_columns) * g.padded_columns + cell * (at % g.out_columns)) * width);
         steps[1] = g.conv.pool ? static_cast<int32_t>(width) : 0;
         steps[2] = g.conv.pool ? static_cast<int32_t>(g.padded_columns * width) : 0;
         steps[3] = steps[1] + steps[2];
@@ -58,7 +62,8 @@ struct LiveLists {
             if (choice == nullptr) continue;
             rows[i] = choice + i * outs;
             if (i < outputs && channels == 16) continue;
-            _mm_store_si128((__m128i *)edge[i], i < outputs ? _mm_maskz_loadu_epi8(first(channels), choice + i * outs) : _mm_setzero_si128());
+            _mm_store_si128((__m128i *)edge[i], i < outputs ? _mm_maskz_loadu_epi8(first(channels), choice + i * outs)
+                                                            : _mm_setzero_si128());
             rows[i] = edge[i];
         }
         if (choice != nullptr) transpose_bytes(rows, taken);

@@ -15,7 +15,9 @@ struct Channels {
     lanes edge;
     explicit Channels(int64_t channels) : count(channels), edge(first(channels % LANES)) {}
     bool whole(int64_t channel) const { return channel + LANES <= count; }
-    inline vec get(const float *p, int64_t channel) const { return whole(channel) ? load(p + channel) : load(p + channel, edge); }
+    inline vec get(const float *p, int64_t channel) const {
+        return whole(channel) ? load(p + channel) : load(p + channel, edge);
+    }
     inline void put(float *p, int64_t channel, vec a) const {
         if (whole(channel)) {
             store(p + channel, a);
@@ -23,12 +25,6 @@ struct Channels {
             store(p + channel, a, edge);
         }
     }
-};
-
-struct NoMemory {
-    template <class Job>
-    explicit NoMemory(const Job &) {}
-    bool ready() const { return true; }
 };
 
 // What is to be done with each pixel, in parts that depend on the number of pixels alone.
@@ -121,7 +117,8 @@ struct GradientSums {
     void part(int64_t number, NoMemory &) const {
         for (int64_t channel = 0; channel < channels.count; channel += LANES) {
             vec plain[2] = {zero(), zero()}, along[2] = {zero(), zero()};
-            const vec scale = channels.get(scales.scale.data, channel), shift = channels.get(scales.shift.data, channel);
+            const vec scale = channels.get(scales.scale.data, channel),
+                      shift = channels.get(scales.shift.data, channel);
             const vec middle = channels.get(mean, channel);
             for (int64_t pixel = pixels.begin(number); pixel < pixels.end(number); pixel++) {
                 const int64_t at = pixel * channels.count;
@@ -151,7 +148,8 @@ struct InputGradient {
     void part(int64_t number, NoMemory &) const {
         const vec share = spread(static_cast<float>(1.0 / static_cast<double>(pixels.count)));
         for (int64_t channel = 0; channel < channels.count; channel += LANES) {
-            const vec scale = channels.get(scales.scale.data, channel), shift = channels.get(scales.shift.data, channel);
+            const vec scale = channels.get(scales.scale.data, channel),
+                      shift = channels.get(scales.shift.data, channel);
             const vec middle = channels.get(mean, channel);
             const vec offset = mul(channels.get(plain, channel), share);
             const vec slope = mul(mul(channels.get(along, channel), share), channels.get(scales.inverse.data, channel));
@@ -174,8 +172,8 @@ inline double total(const float *sums, const Pixels &pixels, int64_t channels, i
     return sum;
 }
 
-inline int norm_forward(const neocog_norm &norm, const neocog_threads *threads, const float *x, const float *gamma, const float *beta,
-                        float *y, float *mean, float *variance) {
+inline int norm_forward(const neocog_norm &norm, const neocog_threads *threads, const float *x, const float *gamma,
+                        const float *beta, float *y, float *mean, float *variance) {
     const Channels channels(norm.channels);
     const Pixels pixels(norm.pixels, threads);
     Array<float> sums(2 * pixels.parts * norm.channels);
@@ -184,7 +182,8 @@ inline int norm_forward(const neocog_norm &norm, const neocog_threads *threads, 
     in_parallel(threads, pixels.parts, Moments{channels, pixels, x, sums.data});
     for (int64_t c = 0; c < norm.channels; c++) {
         const double off = total(sums.data, pixels, norm.channels, 0, c) / static_cast<double>(norm.pixels);
-        const double square = total(sums.data, pixels, norm.channels, 1, c) / static_cast<double>(norm.pixels) - off * off;
+        const double square =
+            total(sums.data, pixels, norm.channels, 1, c) / static_cast<double>(norm.pixels) - off * off;
         mean[c] = static_cast<float>(static_cast<double>(x[c]) + off);
         variance[c] = static_cast<float>(square < 0.0 ? 0.0 : square);
     }
@@ -193,8 +192,9 @@ inline int norm_forward(const neocog_norm &norm, const neocog_threads *threads, 
     return NEOCOG_OK;
 }
 
-inline int norm_backward(const neocog_norm &norm, const neocog_threads *threads, const float *x, const float *gamma, const float *beta,
-                         const float *mean, const float *variance, const float *dy, float *dx, float *dgamma, float *dbeta) {
+inline int norm_backward(const neocog_norm &norm, const neocog_threads *threads, const float *x, const float *gamma,
+                         const float *beta, const float *mean, const float *variance, const float *dy, float *dx,
+                         float *dgamma, float *dbeta) {
     const Channels channels(norm.channels);
     const Pixels pixels(norm.pixels, threads);
     Array<float> sums(2 * pixels.parts * norm.channels);

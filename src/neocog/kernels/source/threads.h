@@ -22,6 +22,13 @@ struct Array {
     Array &operator=(const Array &) = delete;
 };
 
+// The memory of a worker that needs none.
+struct NoMemory {
+    template <class Worker>
+    explicit NoMemory(const Worker &) {}
+    bool ready() const { return true; }
+};
+
 template <class Worker>
 struct Job {
     const Worker *worker;

@@ -27,8 +27,10 @@ inline __attribute__((always_inline)) void transpose(__m512 rows[16]) {
     // Lane l of rows[4 * i + j] holds column 4 * l + j of the rows 4 * i to 4 * i + 3.
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
-        const __m512 a = _mm512_shuffle_f32x4(rows[j], rows[4 + j], 0x88), b = _mm512_shuffle_f32x4(rows[8 + j], rows[12 + j], 0x88);
-        const __m512 c = _mm512_shuffle_f32x4(rows[j], rows[4 + j], 0xdd), d = _mm512_shuffle_f32x4(rows[8 + j], rows[12 + j], 0xdd);
+        const __m512 a = _mm512_shuffle_f32x4(rows[j], rows[4 + j], 0x88),
+                     b = _mm512_shuffle_f32x4(rows[8 + j], rows[12 + j], 0x88);
+        const __m512 c = _mm512_shuffle_f32x4(rows[j], rows[4 + j], 0xdd),
+                     d = _mm512_shuffle_f32x4(rows[8 + j], rows[12 + j], 0xdd);
         half[j] = _mm512_shuffle_f32x4(a, b, 0x88);
         half[8 + j] = _mm512_shuffle_f32x4(a, b, 0xdd);
         half[4 + j] = _mm512_shuffle_f32x4(c, d, 0x88);
