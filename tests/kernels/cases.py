@@ -132,7 +132,13 @@ def _clear(case: Case, inputs: Inputs) -> Tensor:
 def ours(case: Case, inputs: Inputs, level: Level, threads: int = 1) -> Results:
     """The block's output and gradients."""
     x, weight, bias, dy = _leaves(inputs, torch.float32)
-    y = fused_conv(
+    y = blocks_output(case, x, weight, bias, level, threads)
+    y.backward(dy.to(y.dtype))
+    return Results(y.detach(), x.grad, weight.grad, None if bias is None else bias.grad)
+
+
+def blocks_output(case: Case, x: Tensor, weight: Tensor, bias: Tensor | None, level: Level, threads: int = 1) -> Tensor:
+    return fused_conv(
         x,
         weight,
         bias,
@@ -143,8 +149,6 @@ def ours(case: Case, inputs: Inputs, level: Level, threads: int = 1) -> Results:
         level=level,
         threads=threads,
     )
-    y.backward(dy)
-    return Results(y.detach(), x.grad, weight.grad, None if bias is None else bias.grad)
 
 
 def pytorchs(case: Case, inputs: Inputs, dtype: torch.dtype) -> Results:

@@ -12,7 +12,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.kernels.cases import Case, Inputs, Results, cases, normal_numbers, pytorchs, pytorchs_output, whole_numbers
+from tests.kernels.cases import (
+    Case,
+    Inputs,
+    Results,
+    blocks_output,
+    cases,
+    normal_numbers,
+    pytorchs,
+    pytorchs_output,
+    whole_numbers,
+)
+from tests.kernels.cases import ours as blocks
 from torch import Tensor
 
 from neocog.kernels import block
@@ -65,26 +76,11 @@ def amx(software_tiles: ctypes.CDLL) -> Iterator[None]:
 
 
 def ours(case: Case, inputs: Inputs, threads: int = 1) -> Results:
-    x, weight, bias = (None if tensor is None else tensor.detach().requires_grad_() for tensor in inputs[:3])
-    assert x is not None
-    assert weight is not None
-    y = _block(case, x, weight, bias, threads)
-    y.backward(inputs.dy.bfloat16())
-    return Results(y.detach(), x.grad, weight.grad, None if bias is None else bias.grad)
+    return blocks(case, inputs, "amx", threads)
 
 
-def _block(case: Case, x: Tensor, weight: Tensor, bias: Tensor | None, threads: int = 1) -> Tensor:
-    return fused_conv(
-        x,
-        weight,
-        bias,
-        padding=case.padding,
-        pool=case.pool,
-        pool_padding=case.pool_padding,
-        relu=case.relu,
-        level="amx",
-        threads=threads,
-    )
+def _block(case: Case, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return blocks_output(case, x, weight, bias, "amx")
 
 
 def rounded(inputs: Inputs) -> Inputs:

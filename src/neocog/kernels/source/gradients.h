@@ -28,6 +28,15 @@ struct Blocks {
         copy_numbers = g.padded_rows * g.padded_columns * width;
         kernel_numbers = g.conv.kernel * vectors * LANES;
     }
+
+    // Of all blocks of an image; the last stretch may be read a vector too far.
+    int64_t image_numbers() const { return count * copy_numbers + vectors * LANES; }
+
+    void copy(const Geometry &g, const float *image, float *to) const {
+        for (int64_t block = 0; block < count; block++)
+            copy_image(g, image, to + block * copy_numbers, width, block * width,
+                       Geometry::smaller((block + 1) * width, g.conv.in_channels));
+    }
 };
 
 // An output channel's list, and what it is walked over with.
@@ -129,16 +138,15 @@ struct Gradients {
         Array<float> copy, back;
         LiveLists live;
         explicit Memory(const Gradients &job)
-            : copy(job.copy_numbers()),
-              back(job.dx == nullptr ? 1 : job.copy_numbers()),
+            : copy(job.blocks.image_numbers()),
+              back(job.dx == nullptr ? 1 : job.blocks.image_numbers()),
               live(job.g, job.blocks.width) {
-            if (copy.data != nullptr) memset(copy.data, 0, static_cast<size_t>(job.copy_numbers()) * sizeof(float));
+            if (copy.data != nullptr)
+                memset(copy.data, 0, static_cast<size_t>(job.blocks.image_numbers()) * sizeof(float));
         }
         bool ready() const { return copy.data != nullptr && back.data != nullptr && live.ready(); }
     };
 
-    // The last stretch may be read a vector too far.
-    int64_t copy_numbers() const { return blocks.count * blocks.copy_numbers + blocks.vectors * LANES; }
     int64_t sums_numbers() const { return g.conv.out_channels * blocks.count * blocks.kernel_numbers; }
 
     void part(int64_t number, Memory &memory) const {
@@ -147,13 +155,10 @@ struct Gradients {
         memset(own, 0, static_cast<size_t>(sums_numbers()) * sizeof(float));
         memset(bias, 0, static_cast<size_t>(g.conv.out_channels) * sizeof(float));
         for (int64_t image = begin; image < end; image++) {
-            for (int64_t block = 0; block < blocks.count; block++)
-                copy_image(g, x + image * g.input_numbers(), memory.copy.data + block * blocks.copy_numbers,
-                           blocks.width, block * blocks.width,
-                           Geometry::smaller((block + 1) * blocks.width, g.conv.in_channels));
+            blocks.copy(g, x + image * g.input_numbers(), memory.copy.data);
             memory.live.list(dy + image * g.output_numbers(),
                              choice == nullptr ? nullptr : choice + image * g.output_numbers(), bias);
-            if (dx != nullptr) memset(memory.back.data, 0, static_cast<size_t>(copy_numbers()) * sizeof(float));
+            if (dx != nullptr) memset(memory.back.data, 0, static_cast<size_t>(blocks.image_numbers()) * sizeof(float));
             for (int64_t block = 0; block < blocks.count; block++) walk_block(memory, block, own);
             if (dx != nullptr) unpack(memory.back.data, dx + image * g.input_numbers());
         }

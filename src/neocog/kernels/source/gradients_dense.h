@@ -108,14 +108,11 @@ struct DenseGradients {
 
     struct Memory {
         Array<float> copy;
-        explicit Memory(const DenseGradients &job) : copy(job.copy_numbers()) {
-            if (ready()) memset(copy.data, 0, static_cast<size_t>(job.copy_numbers()) * sizeof(float));
+        explicit Memory(const DenseGradients &job) : copy(job.blocks.image_numbers()) {
+            if (ready()) memset(copy.data, 0, static_cast<size_t>(job.blocks.image_numbers()) * sizeof(float));
         }
         bool ready() const { return copy.data != nullptr; }
     };
-
-    // The last row may be read a vector too far.
-    int64_t copy_numbers() const { return blocks.count * blocks.copy_numbers + blocks.vectors * LANES; }
 
     void part(int64_t number, Memory &memory) const {
         const int64_t begin = number * images_of_part, end = Geometry::smaller(begin + images_of_part, g.conv.images);
@@ -125,10 +122,7 @@ struct DenseGradients {
         memset(bias, 0, static_cast<size_t>(outs) * sizeof(float));
         for (int64_t image = begin; image < end; image++) {
             const float *gradient = dy + image * g.output_numbers();
-            for (int64_t block = 0; block < blocks.count; block++)
-                copy_image(g, x + image * g.input_numbers(), memory.copy.data + block * blocks.copy_numbers,
-                           blocks.width, block * blocks.width,
-                           Geometry::smaller((block + 1) * blocks.width, g.conv.in_channels));
+            blocks.copy(g, x + image * g.input_numbers(), memory.copy.data);
             for (int64_t at = 0; at < g.outputs(); at++)
                 for (int64_t out = 0; out < outs; out++) bias[out] += gradient[at * outs + out];
             for (int64_t block = 0; block < blocks.count; block++)
