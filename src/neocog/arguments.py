@@ -1,10 +1,21 @@
-"""Values on the command line: what is not one is refused in plain words."""
+"""Arguments that several commands take, and values on the command line: what is not one is refused in plain words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
 
 import typer
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NETWORK", help="A network: a name, a text in the notation, or a Python path."),
+]
+OutOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder of the run; else the next number under runs.")
+]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run folder or a .safetensors file.")]
 
 
 def whole(text: str) -> int:

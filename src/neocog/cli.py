@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neocog.arguments import number, one_of, whole
+from neocog.arguments import ModelOption, OutOption, RunArgument, number, one_of, whole
+from neocog.commands.evaluate import evaluate
 from neocog.doctor import doctor
 from neocog.errors import DataError, NeocogError, RecipeError
-from neocog.printing import Answers, accuracy_text, err, out, per_class, say, table
+from neocog.printing import Answers, accuracy_text, err, say, table
 
 if TYPE_CHECKING:
     from neocog.models.catalogue import Entry
@@ -114,16 +115,6 @@ def _speak_any_script() -> None:
         sys.stdin.reconfigure(errors="surrogateescape")
 
 
-ModelOption = Annotated[
-    str | None,
-    typer.Option("--model", metavar="NETWORK", help="A network: a name, a text in the notation, or a Python path."),
-]
-OutOption = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Folder of the run; else the next number under runs.")
-]
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run folder or a .safetensors file.")]
-
-
 @app.callback(invoke_without_command=True)
 def _common(
     context: typer.Context,
@@ -215,37 +206,7 @@ def resume(
     _report(resume_run(before, model=model))
 
 
-@app.command()
-def evaluate(
-    run: RunArgument,
-    data: Annotated[
-        str | None, typer.Argument(metavar="DATA", help="Images with labels; else those the run was judged by.")
-    ] = None,
-    model: ModelOption = None,
-    as_format: Annotated[
-        str, typer.Option("--format", parser=one_of("table", "json"), metavar="table|json", help="How to print.")
-    ] = "table",
-) -> None:
-    """Compare a classifier's answers with the labels of a data set, a folder or a CSV file."""
-    import json
-
-    from neocog.classifier import load
-    from neocog.data import Skipped
-    from neocog.recipe import Recipe
-
-    classifier, skipped = load(run, model=model), list[Skipped]()
-    images, part = classifier.images_to_evaluate(data, on_skip=skipped.append)
-    evaluation = classifier.evaluate(images)
-    source = data or Recipe.from_text(classifier.metadata.recipe, source=run).data.source
-    if as_format == "json":
-        found = {"source": source, "part": part, "skipped": len(skipped)} | evaluation.figures()
-        out.print_json(json.dumps(found), ensure_ascii=False)
-    else:
-        figures = accuracy_text(evaluation.accuracy, evaluation.images, evaluation.interval)
-        say(f"{source}{', ' if part else ''}{part}: accuracy {figures}, loss {evaluation.loss:.4f}")
-        say(per_class(evaluation))
-    for item in skipped:
-        err.print(f"left out: {item.path}: {item.reason}", markup=False)
+app.command()(evaluate)
 
 
 @app.command()
