@@ -6,9 +6,11 @@ import gzip
 import json
 import pickle
 import struct
+import tomllib
 from pathlib import Path
 
 import numpy as np
+import tomli_w
 import torch
 from PIL import Image
 from safetensors import safe_open
@@ -198,6 +200,10 @@ def make_weights(root: Path) -> None:
     changed("newer", format=99, version="9.0")
     changed("no-classes", classes=None)
     changed("three-classes", classes=["cat", "cow", "dog"])
+    changed("hen-and-owl", classes=["hen", "owl"])
+    recipe = tomllib.loads(metadata["recipe"])
+    for name, source in (("elsewhere", "birds"), ("sourceless", "")):
+        changed(name, recipe=tomli_w.dumps(recipe | {"data": recipe["data"] | {"source": source}}))
     changed("other-network", network="flatten | linear 7 | linear classes")
     changed("unreadable-network", network="flaten | linear classes")
     changed("unknown-network", kind="name", network="resnet19")

@@ -1,4 +1,5 @@
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from neocog.errors import ModelError, NotationError
 from neocog.models import ScaledNetwork, Scaling, build, catalogue
 from neocog.notation import parse
-from neocog.summary import summarize
+from neocog.summary import explain_layer, summarize
 
 GOLDEN = Path(__file__).parent / "golden"
 WRITTEN = [entry for entry in catalogue.entries() if entry.notation is not None]
@@ -29,6 +30,75 @@ WRITTEN = [entry for entry in catalogue.entries() if entry.notation is not None]
 )
 def test_the_table_is_the_golden_one(file: str, model: str, shape: tuple[int, int, int]) -> None:
     assert f"{summarize(model, shape)}\n" == (GOLDEN / file).read_text(encoding="utf-8")
+
+
+def test_a_built_network_has_the_arithmetic_of_its_notation() -> None:
+    module = build("lenet5", (1, 28, 28), 10)
+    told = explain_layer(module, (1, 28, 28), None, "all")
+    assert told == explain_layer("lenet5", (1, 28, 28), None, "all")
+    assert told + "\n" == (GOLDEN / "notation_why_lenet5.txt").read_text(encoding="utf-8")
+    module.add_module("linear3", nn.Linear(84, 3))
+    exchanged = explain_layer(module, (1, 28, 28), None, "linear3")
+    assert "3 * (84 + 1) = 255" in exchanged and "receptive field" not in exchanged
+
+
+def test_the_arithmetic_of_a_module_that_is_not_in_the_notation() -> None:
+    told = explain_layer("resnet18", (3, 65, 65), 4, "all")
+    assert f"{told}\n" == (GOLDEN / "summary_why_resnet18.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "vgg11-bn"])
+def test_the_parameters_that_are_written_out_add_up(name: str) -> None:
+    with torch.device("meta"):
+        module = build(name, (3, 64, 64), 5)
+    lines = explain_layer(module, (3, 64, 64), None, "all").splitlines()
+    counts = [line.rpartition(" = ")[2] for line in lines if line.startswith("  parameters") and "none" not in line]
+    assert sum(int(count.replace(",", "")) for count in counts) == sum(p.numel() for p in module.parameters())
+
+
+def test_a_block_stands_for_the_layers_inside_and_a_note_for_what_is_left_out() -> None:
+    block = explain_layer("resnet18", (3, 64, 64), 2, "layer2.0.downsample")
+    assert [line.partition(":")[0] for line in block.splitlines() if not line.startswith((" ", "note"))] == [
+        "layer2.0.downsample.0",
+        "",
+        "layer2.0.downsample.1",
+    ]
+    told = explain_layer("conv 8 3x3 stride 3", (1, 7, 7), None, "conv1")
+    assert told.endswith("'pad 1' gives (7 - 3 + 2*1) / 3 + 1 = 3, so 3x3 with nothing left out")
+
+
+@pytest.mark.parametrize(
+    ("model", "layer", "says"),
+    [
+        ("lenet5", "conv3", "no layer 'conv3'; did you mean 'conv2'?\nIts layers are conv1, relu1, pool1, conv2"),
+        ("resnet18", "layerl", "no layer 'layerl'; did you mean 'layer4'?\nIts layers are conv1, bn1, relu, maxpool, "),
+    ],
+)
+def test_a_layer_that_is_not_there_is_refused_with_those_that_are(model: str, layer: str, says: str) -> None:
+    with pytest.raises(ModelError, match=re.escape(says)):
+        explain_layer(model, (1, 28, 28) if model == "lenet5" else (3, 64, 64), None, layer)
+
+
+class Unusual(nn.Module):
+    """Layers without a word in the notation, and one whose settings were changed after it was made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reflected = nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect")
+        self.same = nn.Conv2d(2, 2, 3, padding="same")
+        self.ceiled = nn.MaxPool2d(2, ceil_mode=True)
+        self.trimmed = nn.AvgPool2d(3, 1, 1, count_include_pad=False)
+        self.turned = nn.ConvTranspose2d(2, 1, 2)
+        self.bent = nn.PReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.bent(self.turned(self.trimmed(self.ceiled(self.same(self.reflected(x))))))
+        return result
+
+
+def test_a_module_without_a_word_is_told_by_its_shapes() -> None:
+    told = explain_layer(Unusual(), (1, 9, 9), None, "all")
+    assert f"{told}\n" == (GOLDEN / "summary_why_unusual.txt").read_text(encoding="utf-8")
 
 
 def test_lenet5_has_the_figures_of_the_course() -> None:

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import nn
 
-from neocog.data import DataSet, Geometry, ImageSet, Skipped, UnreadableImage, decode, load_images
-from neocog.data import load as load_data
+from neocog.data import Geometry, ImageSet, Skipped, UnreadableImage, decode
 from neocog.errors import DataError, ModelError, NotationError, RunError, WeightsError
-from neocog.evaluation import Evaluation, measure
+from neocog.evaluation import Evaluation, Temperature, check_temperature, fit_temperature, measure, usable
+from neocog.evaluation.measuring import milliseconds_alone
+from neocog.held_out import images_to_evaluate, validation_images
+from neocog.image_input import ImageLike as ImageLike
+from neocog.image_input import as_list, as_picture
 from neocog.metadata import Metadata
 from neocog.models import ScaledNetwork, Scaling, build
-from neocog.models.reference import PythonPath, resolve
+from neocog.models.reference import PythonPath
+from neocog.models.reference import resolve as resolve_network
 from neocog.models.weights import load_into, read_weights
-from neocog.recipe import Recipe
+from neocog.recipe import TrainSettings
 from neocog.run import WEIGHTS, Run
 from neocog.training.checkpoint import METADATA_KEY
 from neocog.training.evaluation import batch_size_for
-from neocog.training.hardware import Hardware, find_device
+from neocog.training.hardware import Hardware, find_device, resolve
 
-ImageLike = str | Path | Image.Image | NDArray[Any] | torch.Tensor
+if TYPE_CHECKING:
+    from neocog.explain.attribution import Method
+    from neocog.explain.explanation import Explanation
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Classifier:
         self.metadata = metadata
         self.classes = metadata.classes
         self.geometry = Geometry(metadata.image_size, metadata.channels, metadata.resize)  # type: ignore[arg-type]
-        self.hardware = Hardware(find_device(str(device)), False, False, torch.get_num_threads())
+        self.hardware = _hardware(network, find_device(str(device)))
         self.network = network
         self.model = ScaledNetwork(Scaling(metadata.mean, metadata.std), network)
         self.hardware.place(self.model)
@@ -86,12 +91,12 @@ class Classifier:
             raise DataError(f"top = {top}: expected the number of labels to give, at least 1.")
         if not 0 <= min_confidence <= 1:
             raise DataError(f"min_confidence = {min_confidence}: expected a probability from 0 to 1.")
-        given, single = _as_list(images)
+        given, single = as_list(images)
         found: list[Prediction] = []
         size = batch_size_for(self.geometry.shape)
         for start in range(0, len(given), size):
             part = given[start : start + size]
-            pixels = [decode(_as_picture(image), self.geometry) for image in part]
+            pixels = [decode(as_picture(image), self.geometry) for image in part]
             names = [str(image) if isinstance(image, str | Path) else None for image in part]
             found += self._answer(pixels, names, top, min_confidence)
         return found[0] if single else found
@@ -127,19 +132,65 @@ class Classifier:
                     yield image if isinstance(image, Unreadable) else next(answers)
 
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
-        """Give probabilities, float32 (N, K) on the CPU, of uint8 images (N, C, H, W) in the network's geometry."""
+        """Give probabilities, float32 (N, K) on the CPU, of uint8 images (N, C, H, W) in the network's geometry.
+
+        They are the softmax of the logits divided by the temperature of the metadata.
+        """
         with torch.no_grad():
             logits: torch.Tensor = self.model(self.hardware.images(images))
-            return torch.softmax(logits.float(), dim=1).cpu()
+            return torch.softmax(logits.float() / self.metadata.temperature, dim=1).cpu()
+
+    def explain(
+        self,
+        image: ImageLike,
+        *,
+        layer: str | None = None,
+        channel: int | None = None,
+        at: int | Sequence[int] | None = None,
+        method: Method | None = None,
+        target: str | int | None = None,
+    ) -> Explanation:
+        """Explain what the network makes of one image, in any form that `predict` takes.
+
+        `layer`, `channel` and `at` (row, column; or the number of a unit) say which of its values to work out, `method`
+        ("gradcam", "occlusion", "integrated-gradients") and `target`, a label, whose pixels to look for; what is left
+        out is chosen as `neocog.explain.explain` says. Raises `DataError` for the image and the label, `ModelError` for
+        a layer, a place or a method that does not exist.
+        """
+        from neocog.explain.explanation import explain
+
+        given, single = as_list(image)
+        if not single:
+            raise DataError(f"explain takes one image at a time; got {len(given)} of them.")
+        return explain(
+            self.model,
+            torch.from_numpy(decode(as_picture(image), self.geometry).copy()),
+            layer=layer,
+            channel=channel,
+            at=at,
+            method=method,
+            target=target,
+            classes=self.classes,
+            temperature=self.metadata.temperature,
+            source=str(image) if isinstance(image, str | Path) else "image",
+        )
 
     def evaluate(self, images: ImageSet | str | Path | None = None) -> Evaluation:
         """Compare the answers with the labels of an image set, or of what `images_to_evaluate` gives.
 
-        Raises `DataError` where the images cannot be used, or their classes are others.
+        Raises `DataError` where the images cannot be used, or their classes are others; `ModelError` where the network
+        gives numbers that are not finite.
         """
         if not isinstance(images, ImageSet):
             images, _ = self.images_to_evaluate(images)
-        return measure(self.model, images, self.hardware)
+        found = measure(self.model, images, self.hardware, temperature=self.metadata.temperature)
+        bad = int((~np.isfinite(found.logits)).any(axis=1).sum())
+        if bad:
+            raise ModelError(
+                f"the network gives numbers that are not finite for {bad:,} of {len(images):,} images, so nothing can "
+                "be said of its answers. Its training went astray, or its weights are damaged: train anew."
+            )
+        return replace(found, milliseconds=milliseconds_alone(self.model, images, self.hardware))
 
     def images_to_evaluate(
         self, source: str | Path | None = None, *, on_skip: Callable[[Skipped], None] | None = None
@@ -152,25 +203,33 @@ class Classifier:
         `on_skip` hears of each file of another source that is left out because it cannot be read. Raises
         `DataError` where the images cannot be used, have other classes, or are no longer those of the training.
         """
-        recipe = Recipe.from_text(self.metadata.recipe, source="the recipe in the weights")
-        own = recipe.data.source
-        if source is None and not own:
-            raise DataError("these weights do not say what they were trained on; name the images to evaluate on.")
-        if source is not None and own not in (str(source), str(Path(source).resolve())):
-            return load_images(str(source), self.geometry, self.classes, on_skip=on_skip), ""
-        data = load_data(recipe.data)
-        held_out = data.test if data.test is not None else data.valid
-        if held_out is None or data.classes != self.classes or self._changed(data):
-            raise DataError(
-                f"{own} no longer holds the images that this classifier was trained on, so the part that was set "
-                "aside is lost. Evaluate on images that took no part in training: give a folder of them."
-            )
-        part = "test images" if data.test is not None else "validation images"
-        chosen_by = data.test is None or data.validation_origin == "test"
-        return held_out, f"{part}, used to choose" if chosen_by else part
+        return images_to_evaluate(self.metadata, self.geometry, source, on_skip=on_skip)
 
-    def _changed(self, data: DataSet) -> bool:
-        return bool(self.metadata.figures.get("train_images", len(data.train)) != len(data.train))
+    def fit_temperature(self) -> Temperature:
+        """Fit a temperature to the validation images of the training, whatever the temperature now; nothing is changed.
+
+        Raises `DataError` where these images are not known or no longer there.
+        """
+        images, _ = validation_images(self.metadata)
+        found = measure(self.model, images, self.hardware)
+        return fit_temperature(found.logits, found.labels)
+
+    def with_temperature(self, temperature: float) -> Classifier:
+        """Give a classifier of the same network whose probabilities are the softmax of logits / `temperature`.
+
+        Its answers are the same, and so is their order. Raises `DataError` for a number that is not positive or not
+        finite.
+        """
+        check_temperature(temperature)
+        metadata = replace(self.metadata, temperature=float(temperature))
+        return Classifier(self.network, metadata, device=self.hardware.device)
+
+    def calibrated(self) -> Classifier:
+        """Give a classifier of the same network with the temperature that `fit_temperature` finds.
+
+        To store it with the weights, see `neocog.calibrating.calibrate`. Raises `DataError` where none can be fitted.
+        """
+        return self.with_temperature(usable(self.fit_temperature()).value)
 
     def _answer(
         self, pixels: Sequence[NDArray[np.uint8]], names: Sequence[str | None], top: int, least: float
@@ -193,6 +252,26 @@ def load(
     `model` is needed where the network is the user's own: the module with the right shapes, or the Python path that
     the file names. Raises `WeightsError` or `RunError` where the file cannot be used.
     """
+    file = weights_file(path)
+    tensors, stored = read_weights(file)
+    metadata = Metadata.parse(stored.get(METADATA_KEY), str(file))
+    network = _network(metadata, model, str(file))
+    load_into(network, tensors, source=str(file))
+    return Classifier(network, metadata, device=device)
+
+
+def metadata_of(path: Run | Path | str) -> Metadata:
+    """Read what stands beside the weights of a run or a `.safetensors` file, without building the network.
+
+    Raises `WeightsError` or `RunError` where the file cannot be used.
+    """
+    file = weights_file(path)
+    _, stored = read_weights(file)
+    return Metadata.parse(stored.get(METADATA_KEY), str(file))
+
+
+def weights_file(path: Run | Path | str) -> Path:
+    """Give the weights of a run, or the file itself; raises `RunError` where there is neither."""
     file = path.path if isinstance(path, Run) else Path(path)
     if file.is_dir():
         run = Run(file)
@@ -203,11 +282,13 @@ def load(
             )
     elif not file.is_file():
         raise RunError(f"there is no run or weights file {str(file)!r}: expected a run folder or a .safetensors file.")
-    tensors, stored = read_weights(file)
-    metadata = Metadata.parse(stored.get(METADATA_KEY), str(file))
-    network = _network(metadata, model, str(file))
-    load_into(network, tensors, source=str(file))
-    return Classifier(network, metadata, device=device)
+    return file
+
+
+def _hardware(network: nn.Module, device: torch.device) -> Hardware:
+    """Give the layout in which a training would run this network; answers are in float32 always."""
+    chosen = resolve(TrainSettings(device=str(device), precision="float32"), network)
+    return Hardware(device, False, chosen["train.memory_format"] == "channels_last", torch.get_num_threads())
 
 
 def _network(metadata: Metadata, model: str | nn.Module | None, source: str) -> nn.Module:
@@ -229,52 +310,6 @@ def _network(metadata: Metadata, model: str | nn.Module | None, source: str) -> 
 
 def _meant(network: str, source: str) -> object:
     try:
-        return resolve(network)
+        return resolve_network(network)
     except (ModelError, NotationError) as error:
         raise WeightsError(f"{source}: its network cannot be built: {error}") from error
-
-
-def _as_list(images: Any) -> tuple[list[Any], bool]:
-    if isinstance(images, np.ndarray | torch.Tensor):
-        if images.ndim == 4:
-            return list(images), False
-        return [images], True
-    if isinstance(images, str | Path | Image.Image):
-        return [images], True
-    if isinstance(images, Iterable):
-        return list(images), False
-    raise DataError(f"expected an image (path, Pillow image, array or tensor) or several; got {type(images).__name__}.")
-
-
-def _as_picture(image: Any) -> Any:
-    """Bring arrays and tensors into a Pillow image; paths and Pillow images stay."""
-    if isinstance(image, str | Path):
-        return Path(image)
-    if isinstance(image, Image.Image):
-        return image
-    if isinstance(image, torch.Tensor):
-        array = image.detach().cpu().numpy()
-        array = array.transpose(1, 2, 0) if array.ndim == 3 else array
-    elif isinstance(image, np.ndarray):
-        array = image
-    else:
-        raise DataError(f"expected an image: a path, Pillow image, array or tensor; got {type(image).__name__}.")
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
-        raise DataError(
-            f"expected an array (height, width) or (height, width, 3), or a tensor (channels, height, width); "
-            f"got shape {tuple(image.shape)}."
-        )
-    return Image.fromarray(_as_bytes(array))
-
-
-def _as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
-    if array.dtype == np.uint8:
-        return np.ascontiguousarray(array)
-    if not np.issubdtype(array.dtype, np.floating) or not (array.min() >= 0 and array.max() <= 1):
-        raise DataError(
-            f"expected uint8 numbers from 0 to 255 or floats from 0 to 1; got {array.dtype} "
-            f"from {array.min()} to {array.max()}."
-        )
-    return np.round(array * 255).astype(np.uint8)

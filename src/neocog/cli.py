@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neocog.arguments import ModelOption, OutOption, RunArgument, number, one_of, whole
+from neocog.commands.compare import compare
 from neocog.commands.evaluate import evaluate
+from neocog.commands.explain import explain
+from neocog.commands.sizes import conv, pool
 from neocog.doctor import doctor
 from neocog.errors import DataError, NeocogError, RecipeError
 from neocog.printing import Answers, accuracy_text, err, say, table
@@ -182,7 +185,8 @@ def demo(out: OutOption = None) -> None:
     say("\nSome test images, their file names beginning with the true digit:")
     Answers().print_table(load(run).stream(files), 3)
     say(
-        f"\nLook at {run.path / 'curves.png'} and {run.path / 'mistakes.png'}, then try:\n"
+        f"\nOpen {run.path / 'report.html'} in a browser, then try:\n"
+        f"  neocog explain {run.path} {files[0]}\n"
         f"  neocog predict {run.path} {files[0].parent}\n"
         f"  neocog evaluate {run.path}\n"
         "  neocog summary lenet5\n"
@@ -207,6 +211,10 @@ def resume(
 
 
 app.command()(evaluate)
+app.command()(compare)
+app.command()(explain)
+app.command()(conv)
+app.command()(pool)
 
 
 @app.command()
@@ -261,12 +269,15 @@ def summary(
         int | None,
         typer.Option(parser=whole, metavar="N", help="Number of classes, where the network leaves it."),
     ] = None,
+    why: Annotated[
+        str | None, typer.Option(metavar="LAYER", help="Write out the arithmetic of this layer, or of all.")
+    ] = None,
 ) -> None:
     """Show a network layer by layer: shapes, parameters, multiplications, receptive fields, memory."""
     from neocog.models.catalogue import Entry
     from neocog.models.reference import resolve
     from neocog.notation import parse_shape
-    from neocog.summary import summarize
+    from neocog.summary import explain_layer, summarize
 
     meant = resolve(model)
     usual = meant.input_shape if isinstance(meant, Entry) else None
@@ -275,7 +286,7 @@ def summary(
     shape = parse_shape(input_shape) if input_shape or usual is None else usual
     if classes is not None and classes < 1:
         raise RecipeError(f"--classes {classes}: expected a number of classes, at least 1.")
-    say(str(summarize(model, shape, classes)))
+    say(str(summarize(model, shape, classes)) if why is None else explain_layer(model, shape, classes, why))
 
 
 @app.command()
@@ -362,7 +373,7 @@ app.command()(doctor)
 
 def _report(run: Run) -> None:
     """Say what a run has come to, where things lie and what to type next."""
-    from neocog.run import SKIPPED
+    from neocog.run import REPORT, SKIPPED
 
     metrics = run.metrics
     if not metrics:
@@ -380,6 +391,8 @@ def _report(run: Run) -> None:
     say(f"{label} {accuracy_text(figures['accuracy'], figures['images'], figures['interval95'])}")
     if metrics["validation_origin"] == "test":
         say("The test set was also the validation set: this figure was used to choose.")
+    if (run.path / REPORT).is_file():
+        say(f"report    {run.path / REPORT}")
     pictures = ", ".join(sorted(path.name for path in run.path.glob("*.png")))
     say(f"run       {run.path}\npictures  {pictures}\nnext      neocog predict {run.path} IMAGE…")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from neocog.errors import WeightsError
 
@@ -20,7 +20,8 @@ class Metadata:
 
     `network` is a text in the notation, the name of a network, or the Python path of a user's own, as `kind` says.
     `image_size` is (height, width); `mean` and `std` belong to pixels in [0, 1]. `figures` are those of the best
-    epoch and of the test set, where there was one.
+    epoch and of the test set, where there was one. Probabilities are the softmax of the logits divided by
+    `temperature`: 1 unless the classifier was calibrated.
     """
 
     network: str
@@ -34,6 +35,7 @@ class Metadata:
     recipe: str = ""
     figures: Mapping[str, Any] = field(default_factory=dict)
     version: str = ""
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 
     def values(self) -> dict[str, Any]:
         """Give it as plain values that JSON can hold."""

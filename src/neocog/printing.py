@@ -14,7 +14,6 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from neocog.classifier import Prediction, Unreadable
-    from neocog.evaluation import Evaluation
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -120,18 +119,6 @@ def accuracy_text(accuracy: float, images: int, interval: Sequence[float]) -> st
     low, high = interval
     noun = "image" if images == 1 else "images"
     return f"{100 * accuracy:.2f} % of {images:,} {noun} (95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
-
-
-def per_class(evaluation: Evaluation) -> str:
-    """Give a table with the accuracy of each class, and what it is most often taken for."""
-    rows = []
-    for index, (name, row) in enumerate(zip(evaluation.classes, evaluation.confusion, strict=True)):
-        others = row.copy()
-        others[index] = 0
-        worst = f"{evaluation.classes[int(others.argmax())]} ({others.max()})" if others.any() else ""
-        total = int(row.sum())
-        rows.append((name, f"{total:,}", f"{100 * row[index] / total:.1f} %" if total else "", worst))
-    return table(("class", "images", "right", "most often taken for"), rows, right=("images", "right"))
 
 
 def _label(answer: Any) -> str:

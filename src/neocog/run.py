@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 RECIPE, WEIGHTS, CHECKPOINT = "recipe.toml", "best.safetensors", "last.safetensors"
 HISTORY, METRICS, LOG, SKIPPED = "history.csv", "metrics.json", "log.txt", "skipped.csv"
+REPORT = "report.html"
 _NOT_NUMBERS = {"stage"}
 _COUNTS = {"epoch"}
 
@@ -67,6 +68,18 @@ class Run:
             return dict(json.loads(file.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise RunError(f"{file} is damaged ({error}). Delete it and run: neocog resume {self.path}") from error
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """The files that were left out, and why: (path, reason)."""
+        file = self.path / SKIPPED
+        if not file.is_file():
+            return []
+        try:
+            with file.open(encoding="utf-8", newline="", errors="surrogateescape") as lines:
+                return [(row["path"], row["reason"]) for row in csv.DictReader(lines)]
+        except (ValueError, KeyError, csv.Error) as error:
+            raise RunError(f"{file} is damaged ({error}). Delete it: it is only for reading.") from error
 
     @property
     def finished(self) -> bool:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from neocog.errors import ModelError
 from neocog.models import catalogue
 from neocog.models.reference import resolve
-from neocog.notation import LayerShape, Network, check_shape, parse, shape_text
+from neocog.notation import LayerShape, Network, View, check_shape, field_text, parse, shape_text, why
+from neocog.notation.hints import near
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 _FLOAT_BYTES = 4
 _MEGABYTE = 2**20
 _WIDEST_NOTATION = 48
+_MOST_NAMES = 40
 
 
 @dataclass(frozen=True)
@@ -28,9 +32,10 @@ class Row:
 
     `output_shape` is (C, H, W) or (F,), None for a layer that the forward pass did not call. `parameters` and
     `trainable` are counts of numbers, `macs` of multiply-accumulates (convolutions and linear layers).
-    `receptive_field` is the height and width, in pixels of the input, that one output value sees; None where
-    it is not known. `activation_bytes` is the memory of the output, `parameter_bytes` that of the parameters.
-    `note` says what is worth knowing, such as a remainder that a stride leaves out.
+    `receptive_field` is the height and width, in pixels of the input, that one output value sees, and `view` says
+    where they lie for each; both None where that is not known. `activation_bytes` is the memory of the output,
+    `parameter_bytes` that of the parameters. `note` says what is worth knowing, such as a remainder that a stride
+    leaves out.
     """
 
     name: str
@@ -43,6 +48,7 @@ class Row:
     activation_bytes: int
     parameter_bytes: int
     note: str | None = None
+    view: View | None = None
 
 
 @dataclass(frozen=True)
@@ -110,19 +116,63 @@ def summarize(
         NotationError: a network that cannot be read or does not fit; a shape that is not (C, H, W).
     """
     shape = check_shape(input_shape)
-    meant = resolve(model) if isinstance(model, str) else model
-    if isinstance(meant, catalogue.Entry) and meant.notation is not None:
-        classes = meant.num_classes if num_classes is None else num_classes
-        return _of_notation(meant.name, parse(meant.notation), shape, classes)
-    if isinstance(meant, Network):
-        return _of_notation("network", meant, shape, num_classes)
+    written = _written(model, shape, num_classes)
+    if written is not None:
+        title, layers = written
+        return Summary(title, shape, tuple(map(_notation_row, layers)))
     module = _built(model, shape, num_classes)
     title = model.strip() if isinstance(model, str) else type(module).__name__
     return _of_module(title, module, shape)
 
 
-def _of_notation(title: str, network: Network, shape: tuple[int, int, int], num_classes: int | None) -> Summary:
-    return Summary(title, shape, tuple(_notation_row(layer) for layer in network.shapes(shape, num_classes)))
+def explain_layer(
+    model: str | Network | nn.Module | Callable[..., nn.Module],
+    input_shape: Sequence[int],
+    num_classes: int | None,
+    layer: str,
+) -> str:
+    """Write out how the numbers of a layer come about: its output, parameters, MACs and receptive field.
+
+    `model`, `input_shape` and `num_classes` are those of `summarize`. `layer` is the name of a layer; that of a block
+    stands for all layers inside, and "all" for all there are. A module that was not built from the notation has no
+    receptive fields.
+
+    Raises:
+        ModelError: no such layer; or as `summarize`.
+        NotationError: as `summarize`.
+    """
+    shape = check_shape(input_shape)
+    written = _written(model, shape, num_classes)
+    if written is not None:
+        texts = [(found.name, "\n".join([why(found), *([found.note] if found.note else [])])) for found in written[1]]
+    else:
+        from neocog.models.layers import module_layers
+
+        texts = module_layers(_built(model, shape, num_classes), shape)
+    chosen = [text for name, text in texts if layer in ("all", name) or name.startswith(f"{layer}.")]
+    if not chosen:
+        raise _no_such_layer(layer, list(dict.fromkeys(name for name, _ in texts)))
+    return "\n\n".join(chosen)
+
+
+def _no_such_layer(layer: str, names: list[str]) -> ModelError:
+    inside = Counter(name.partition(".")[0] for name in names)
+    blocks = {name.partition(".")[0] for name in names if "." in name}
+    hint = near(layer, [*names, *blocks])
+    if len(names) > _MOST_NAMES:
+        names = [f"{name} ({inside[name]} layers)" if name in blocks else name for name in inside]
+    return ModelError(f"the network has no layer {layer!r}{hint}\nIts layers are {', '.join(names)}.")
+
+
+def _written(
+    model: str | Network | nn.Module | Callable[..., nn.Module], shape: tuple[int, int, int], num_classes: int | None
+) -> tuple[str, list[LayerShape]] | None:
+    """The title and the layers of a network that is given in the notation; None for any other."""
+    meant = resolve(model) if isinstance(model, str) else model
+    if isinstance(meant, catalogue.Entry) and meant.notation is not None:
+        classes = meant.num_classes if num_classes is None else num_classes
+        return meant.name, parse(meant.notation).shapes(shape, classes)
+    return ("network", meant.shapes(shape, num_classes)) if isinstance(meant, Network) else None
 
 
 def _notation_row(layer: LayerShape) -> Row:
@@ -137,6 +187,7 @@ def _notation_row(layer: LayerShape) -> Row:
         activation_bytes=math.prod(layer.output_shape) * _FLOAT_BYTES,
         parameter_bytes=layer.parameters * _FLOAT_BYTES,
         note=layer.note,
+        view=layer.view_out,
     )
 
 
@@ -169,7 +220,9 @@ def _annotated(row: Row, layer: LayerShape | None) -> Row:
     # A layer that was exchanged after the network was built is no longer what the notation says.
     if layer is None or (layer.output_shape, layer.parameters) != (row.output_shape, row.parameters):
         return row
-    return replace(row, notation=layer.text, receptive_field=layer.receptive_field, note=layer.note)
+    return replace(
+        row, notation=layer.text, receptive_field=layer.receptive_field, note=layer.note, view=layer.view_out
+    )
 
 
 def _traced_row(layer: TracedLayer) -> Row:
@@ -188,7 +241,7 @@ def _traced_row(layer: TracedLayer) -> Row:
 
 
 _HEADS = ("layer", "network", "output", "parameters", "MACs", "receptive field", "activations")
-_TO_THE_RIGHT = (False, False, False, True, True, True, True)
+_TO_THE_RIGHT = (False, False, False, True, True, False, True)
 
 
 def _table(summary: Summary) -> list[str]:
@@ -209,7 +262,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         "" if row.output_shape is None else shape_text(row.output_shape),
         f"{row.parameters:,}",
         f"{row.macs:,}",
-        "" if row.receptive_field is None else shape_text(row.receptive_field),
+        "" if row.view is None else field_text(row.view),
         _memory(row.activation_bytes),
     )
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import pytest
+
 from neocog.models import catalogue
-from neocog.notation import parse, why
+from neocog.notation import field_text, parse, why
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -45,14 +48,28 @@ def test_every_equation_that_is_written_out_is_true() -> None:
     texts = ((LENET5, (1, 28, 28)), (ASSORTED, (4, 21, 18)), (LENET5_1998, (1, 32, 32)), (HISTORIC, (2, 10, 10)))
     for text, shape in texts:
         for line in explained(text, shape).splitlines():
-            for equation in line.split("  ")[-1].replace(" high, ", "; ").replace(" wide", "; ").split("; "):
+            for equation in re.split(" high, | wide| down, | across", line.split("  ")[-1]):
                 left, equals, right = equation.partition(" = ")
                 if not equals or "x" in left:
                     continue
-                result = float(right.split(",  ")[0].split(", so")[0].replace(",", ""))
+                result = float(right.split(", so")[0].replace(",", ""))
                 assert abs(eval(left) - result) < 0.005, equation
                 checked += 1
-    assert checked > 90
+    assert checked > 140
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("conv 1 5x3 pad 2x0 stride 1x2", "5x3 from -2,0 every 1x2"),
+        ("conv 1 3x3 same | maxpool 2", "4x4 from -1,-1 every 2"),
+        ("conv 1 3x3 same | globalavgpool", "11x11 from -1,-1"),
+        ("residual(conv 2 3x3 stride 2 ; conv 2 1x1 stride 3) | relu", "up to 4x4 from 0,0"),
+    ],
+)
+def test_the_place_of_a_receptive_field(text: str, expected: str) -> None:
+    size = 10 if text.startswith("residual") else 9
+    assert field_text(parse(text).shapes((1, size, size))[-1].view_out) == expected
 
 
 def test_the_table_of_lenet5() -> None:

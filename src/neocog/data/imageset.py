@@ -88,3 +88,14 @@ class DataSet:
     validation_origin: Literal["split", "folder", "test"]
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def held_out(self) -> tuple[ImageSet | None, str]:
+        """The images to judge by, and what they are in words: the test images, else the validation images, else None.
+
+        The words say so where these images were used to choose the weights.
+        """
+        part = "test images" if self.test is not None else "validation images"
+        chosen_by = self.test is None or self.validation_origin == "test"
+        images = self.test if self.test is not None else self.valid
+        return images, f"{part}, used to choose" if chosen_by else part

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,8 +21,8 @@ from neocog.models.lenet import EuclideanRBF, Subsample, TableConv2d
 class TracedLayer:
     """One call of one layer, for a batch of one image.
 
-    `output_shape` has no batch dimension and is None for a layer that holds parameters but was not called, or
-    that gave no tensor. A layer that is called again is there again, without its parameters.
+    `input_shape` and `output_shape` have no batch dimension and are None for a layer that holds parameters but was not
+    called, or that took or gave no tensor. A layer that is called again is there again, without its parameters.
     `parameters`, `trainable` and `macs` are counts; `activation_bytes` and `parameter_bytes` are as stored.
     """
 
@@ -35,6 +35,7 @@ class TracedLayer:
     activation_bytes: int
     parameter_bytes: int
     called: bool
+    input_shape: tuple[int, ...] | None = None
 
 
 def trace(model: nn.Module, input_shape: tuple[int, ...]) -> list[TracedLayer]:
@@ -52,7 +53,9 @@ def trace(model: nn.Module, input_shape: tuple[int, ...]) -> list[TracedLayer]:
 
     def record(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            layers.append(_layer(name, module, _first_tensor(output), _own_parameters(module, counted), called=True))
+            made = _layer(name, module, _first_tensor(output), _own_parameters(module, counted), called=True)
+            came = _first_tensor(inputs)
+            layers.append(made if came is None else replace(made, input_shape=tuple(came.shape[1:])))
 
         return hook
 

@@ -13,10 +13,11 @@ from neocog.errors import NotationError
 from neocog.notation.nodes import Block, Group, Network, Node, Repeat, Residual, Tree
 from neocog.notation.parser import parse
 from neocog.notation.shapes import LayerShape, check_shape, parse_shape
-from neocog.notation.why import why
+from neocog.notation.view import View, Way
+from neocog.notation.why import field_text, why
 from neocog.notation.words import READERS
 from neocog.notation.words.activation import ACTIVATIONS, Activation, ActivationKind
-from neocog.notation.words.base import Layer, Shape, View, shape_text
+from neocog.notation.words.base import Layer, Shape, shape_text
 from neocog.notation.words.conv import Conv
 from neocog.notation.words.dense import Flatten, Linear
 from neocog.notation.words.pool import AvgPool, GlobalAvgPool, MaxPool
@@ -54,8 +55,10 @@ __all__ = [
     "Table",
     "Tree",
     "View",
+    "Way",
     "Window",
     "check_shape",
+    "field_text",
     "parse",
     "parse_shape",
     "shape_text",

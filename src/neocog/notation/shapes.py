@@ -10,7 +10,8 @@ from operator import index
 
 from neocog.errors import NotationError
 from neocog.notation.nodes import Block, Network, Tree
-from neocog.notation.words.base import LARGEST_NUMBER, Layer, Pair, Shape, View, shape_text
+from neocog.notation.view import Pair, View
+from neocog.notation.words.base import LARGEST_NUMBER, Layer, Shape, shape_text
 from neocog.notation.words.conv import Conv
 from neocog.notation.words.dense import Linear
 from neocog.notation.words.rbf import Rbf
@@ -75,6 +76,33 @@ class LayerShape:
     def jump(self) -> Pair:
         """Pixels (down, right) between the fields of two neighbouring output units."""
         return self.view_out.jump
+
+    @property
+    def start(self) -> Pair:
+        """The first pixel (row, column) that output unit (0, 0) sees; negative where it lies in the padding."""
+        return self.view_out.start
+
+    def sees(self, row: int, column: int = 0) -> tuple[Pair, Pair]:
+        """The pixels of the image that an output unit sees: ((top, bottom), (left, right)).
+
+        Both ends are included; they can lie outside of the image, in the padding. The unit of a map is named by its
+        row and column, the same for all channels; that of a flat layer by its number alone.
+
+        Raises:
+            NotationError: there is no such unit.
+        """
+        if len(self.output_shape) == 1:
+            self._need_unit((row, column), (*self.output_shape, 1))
+            row, column = divmod(row % prod(self.view_out.grid), self.view_out.grid[1])
+        else:
+            self._need_unit((row, column), (self.output_shape[1], self.output_shape[2]))
+        return self.view_out.sees(row, column)
+
+    def _need_unit(self, unit: Pair, size: Pair) -> None:
+        if not (0 <= unit[0] < size[0] and 0 <= unit[1] < size[1]):
+            written = shape_text(self.output_shape)
+            last = f"0 to {size[0] - 1}" if len(self.output_shape) == 1 else f"0,0 to {size[0] - 1},{size[1] - 1}"
+            raise NotationError(f"{self.name} gives {written}: its units are {last}, not {unit[0]},{unit[1]}.")
 
     @property
     def torch(self) -> str:
@@ -142,7 +170,7 @@ def shapes(network: Network, input_shape: Sequence[int], num_classes: int | None
     if num_classes is not None and num_classes < 1:
         raise NotationError(f"the number of classes must be at least 1, not {num_classes}.")
     found: list[LayerShape] = []
-    start = _State(image, View(field=(1, 1), jump=(1, 1), grid=image[1:]))
+    start = _State(image, View.of_image(image[1:]))
     end = _forward(network.tree(), "", start, num_classes, found)
     if num_classes is not None:
         _check_classes(found, end.shape, num_classes)
@@ -186,15 +214,7 @@ def _block(block: Block, name: str, state: _State, num_classes: int | None, foun
     shortcut = _forward(block.shortcut or (), f"{name}.shortcut.", state, num_classes, found)
     if body.shape != shortcut.shape:
         raise NotationError(_mismatch(name, block, state.shape, body.shape, shortcut.shape))
-    return _State(body.shape, _wider(body.view, shortcut.view))
-
-
-def _wider(one: View, other: View) -> View:
-    return View(
-        field=(max(one.field[0], other.field[0]), max(one.field[1], other.field[1])),
-        jump=(max(one.jump[0], other.jump[0]), max(one.jump[1], other.jump[1])),
-        grid=one.grid,
-    )
+    return _State(body.shape, body.view.beside(shortcut.view))
 
 
 def _mismatch(name: str, block: Block, came: Shape, body: Shape, shortcut: Shape) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from neocog.notation.shapes import LayerShape
+from neocog.notation.view import View
+from neocog.notation.words.base import pair_text, shape_text
+from neocog.notation.words.windowed import Windowed
 
 
 def why(layer: LayerShape) -> str:
@@ -13,23 +16,51 @@ def why(layer: LayerShape) -> str:
         ("output", reason.output),
         ("parameters", reason.parameters or "none"),
         ("MACs", reason.macs or "none"),
-        ("receptive field", _field(layer)),
+        *_place(layer),
         *(("also", note) for note in reason.notes),
     ]
     width = max(len(label) for label, _ in lines)
     return "\n".join([f"{layer.name}: {layer.text}", *(f"  {label:<{width}}  {text}" for label, text in lines)])
 
 
-def _field(layer: LayerShape) -> str:
+def field_text(view: View) -> str:
+    """Write where the units look: the size of what each sees, where the first one's begins, how far apart they are.
+
+    For example `6x6 from -2,-2 every 2`; rows before columns. Without the last where there is but one unit, or where
+    ways of different steps lead to them, so that their fields differ in size.
+    """
+    text = f"{shape_text(view.field)} from {view.start[0]},{view.start[1]}"
+    if len(view.ways) > 1:
+        return f"up to {text}"
+    return text if view.grid == (1, 1) else f"{text} every {pair_text(view.jump)}"
+
+
+def _place(layer: LayerShape) -> list[tuple[str, str]]:
     before, after = layer.view_in, layer.view_out
-    size = f"{after.field[0]}x{after.field[1]}"
-    if before.field == after.field:
-        return f"{size}, as before"
-    steps = [_steps(before.field[axis], after.field[axis], before.jump[axis]) for axis in (0, 1)]
-    return f"{steps[0] if steps[0] == steps[1] else f'{steps[0]} high, {steps[1]} wide'}, so {size}"
+    if before == after or len(before.ways) > 1:
+        return [("receptive field", field_text(after) + (", as before" if before == after else ""))]
+    sizes = [_steps(before.field[axis], after.field[axis], before.jump[axis]) for axis in (0, 1)]
+    starts = [_margin(before.start[axis], after.start[axis], before.jump[axis]) for axis in (0, 1)]
+    lines = [
+        ("receptive field", f"{_both(sizes)}, so {shape_text(after.field)}"),
+        ("first pixel", f"{_both(starts, 'down', 'across')}, so {after.start[0]},{after.start[1]}"),
+    ]
+    if after.grid == (1, 1) or not isinstance(layer.layer, Windowed):
+        return lines
+    jumps = [f"{before.jump[axis]}*{layer.layer.stride[axis]} = {after.jump[axis]}" for axis in (0, 1)]
+    return [*lines, ("jump", _both(jumps, "down", "across"))]
+
+
+def _both(texts: list[str], rows: str = "high", columns: str = "wide") -> str:
+    """The arithmetic of the rows and that of the columns, once where they are the same."""
+    return texts[0] if texts[0] == texts[1] else f"{texts[0]} {rows}, {texts[1]} {columns}"
 
 
 def _steps(before: int, after: int, jump: int) -> str:
     # The reach of the layer in units of its input follows from how far the field has grown.
     reach = (after - before) // jump + 1
     return f"{before} + ({reach} - 1)*{jump} = {after}"
+
+
+def _margin(before: int, after: int, jump: int) -> str:
+    return f"{before} - {(before - after) // jump}*{jump} = {after}"

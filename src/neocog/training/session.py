@@ -28,7 +28,19 @@ from neocog.models import NotationNetwork, ScaledNetwork, Scaling, build
 from neocog.models.reference import PythonPath
 from neocog.models.reference import resolve as resolve_network
 from neocog.recipe import Recipe, TrainSettings, default_recipe, settings_by_name
-from neocog.run import CHECKPOINT, HISTORY, LOG, METRICS, RECIPE, SKIPPED, WEIGHTS, Run, new_folder, write_history
+from neocog.run import (
+    CHECKPOINT,
+    HISTORY,
+    LOG,
+    METRICS,
+    RECIPE,
+    REPORT,
+    SKIPPED,
+    WEIGHTS,
+    Run,
+    new_folder,
+    write_history,
+)
 from neocog.training import checkpoint
 from neocog.training.average import copy_weights
 from neocog.training.batches import Augment, TensorBatches
@@ -336,20 +348,40 @@ def _finish(prepared: Prepared, folder: Path, state: State) -> None:
     first = next(_batches(prepared, prepared.recipe.stages()[0].train).epoch(0, 0, 0))
     part = "test" if "test" in found else "validation"
     write_pictures(folder, state.history, state.best_at, data.classes, first, images, shown, part)
+    if shown is not None:
+        _write_report(prepared, folder, shown, metrics)
     write_whole(folder / METRICS, json.dumps(metrics, ensure_ascii=False, indent=2) + "\n")
+
+
+def _write_report(prepared: Prepared, folder: Path, evaluation: Evaluation, metrics: dict[str, Any]) -> None:
+    from neocog.classifier import Classifier
+    from neocog.report.page import Subject, write_report
+
+    images, part = prepared.data.held_out
+    if images is None:
+        return
+    classifier = Classifier(prepared.network, metadata_of(prepared, metrics), device=prepared.hardware.device)
+    source = Path(prepared.recipe.data.source).name
+    subject = Subject(classifier, images, evaluation, source, part, Run(folder), metrics)
+    write_report(folder / REPORT, subject)
 
 
 def write_weights(
     path: Path, prepared: Prepared, weights: Mapping[str, torch.Tensor], figures: Mapping[str, Any]
 ) -> None:
     """Write weights with all it takes to use them."""
+    checkpoint.save_tensors(path, weights, metadata_of(prepared, figures).values())
+
+
+def metadata_of(prepared: Prepared, figures: Mapping[str, Any]) -> Metadata:
+    """Give what stands beside the weights."""
     recipe, network = prepared.recipe, prepared.network
     kind = "python" if _is_code(recipe.model.network) else "name"
     text = recipe.model.network.strip()
     if isinstance(network, NotationNetwork):
         kind, text = "notation", network.notation
     geometry = prepared.data.geometry
-    metadata = Metadata(
+    return Metadata(
         text,
         kind,
         prepared.data.classes,
@@ -362,7 +394,6 @@ def write_weights(
         figures,
         __version__,
     )
-    checkpoint.save_tensors(path, weights, metadata.values())
 
 
 def fingerprint(data: DataSet) -> str:
@@ -429,4 +460,5 @@ def _write_skipped(folder: Path, data: DataSet) -> None:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["path", "reason"])
         writer.writerows((item.path, item.reason) for item in data.skipped)
-        write_whole(folder / SKIPPED, text.getvalue())
+        # a file name may hold bytes that are no UTF-8
+        write_whole(folder / SKIPPED, text.getvalue().encode("utf-8", "surrogateescape"))

@@ -7,42 +7,12 @@ from dataclasses import dataclass
 from typing import Self, TypeAlias
 
 from neocog.errors import NotationError
+from neocog.notation.view import Pair, View
 
-Pair: TypeAlias = tuple[int, int]
 Shape: TypeAlias = tuple[int, ...]
 
 # No layer of a real network comes near; what exceeds it is a slip of the keyboard.
 LARGEST_NUMBER = 1_000_000
-
-
-@dataclass(frozen=True)
-class View:
-    """How the units of a layer look at the image, each pair as (height, width).
-
-    Attributes:
-        field: the receptive field: how many pixels of the image, padding counted in, reach one unit.
-        jump: how many pixels lie between the fields of two neighbouring units.
-        grid: how many units stand beside each other. It outlives `flatten`: the layer after it sees them all.
-    """
-
-    field: Pair
-    jump: Pair
-    grid: Pair
-
-    def window(self, reach: Pair, stride: Pair, grid: Pair) -> View:
-        """The view through a window of `reach` units moved by `stride` units, giving a `grid` of units."""
-        return View(
-            field=(
-                self.field[0] + (reach[0] - 1) * self.jump[0],
-                self.field[1] + (reach[1] - 1) * self.jump[1],
-            ),
-            jump=(self.jump[0] * stride[0], self.jump[1] * stride[1]),
-            grid=grid,
-        )
-
-    def whole(self) -> View:
-        """The view of a unit that is connected to the whole grid."""
-        return self.window(reach=self.grid, stride=(1, 1), grid=(1, 1))
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Literal, Self
 
 from neocog.errors import NotationError
 from neocog.notation.arguments import Arguments
+from neocog.notation.view import Pair
 from neocog.notation.words.base import (
     LARGEST_NUMBER,
-    Pair,
     Reason,
     Shape,
     count,

@@ -8,7 +8,8 @@ from typing import Literal, Self
 
 from neocog.errors import NotationError
 from neocog.notation.arguments import Arguments
-from neocog.notation.words.base import Layer, Reason, Shape, View, count, need_number, shape_text, unknown_classes
+from neocog.notation.view import View
+from neocog.notation.words.base import Layer, Reason, Shape, count, need_number, shape_text, unknown_classes
 
 
 @dataclass(frozen=True)

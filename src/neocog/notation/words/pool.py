@@ -7,18 +7,8 @@ from typing import Self
 
 from neocog.errors import NotationError
 from neocog.notation.arguments import Arguments
-from neocog.notation.words.base import (
-    LARGEST_NUMBER,
-    Layer,
-    Pair,
-    Reason,
-    Shape,
-    View,
-    need_map,
-    need_pair,
-    pair_text,
-    python_pair,
-)
+from neocog.notation.view import Pair, View
+from neocog.notation.words.base import LARGEST_NUMBER, Layer, Reason, Shape, need_map, need_pair, pair_text, python_pair
 from neocog.notation.words.windowed import Windowed
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from neocog.notation.arguments import Arguments
-from neocog.notation.words.base import Pair, Reason, Shape, need_pair, pair_text, python_pair
+from neocog.notation.view import Pair
+from neocog.notation.words.base import Reason, Shape, need_pair, pair_text, python_pair
 from neocog.notation.words.windowed import Windowed
 
 

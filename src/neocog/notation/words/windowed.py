@@ -8,7 +8,8 @@ from fractions import Fraction
 from typing import Literal, Self
 
 from neocog.errors import NotationError
-from neocog.notation.words.base import Layer, Pair, Reason, Shape, View, need_map, pair_text, shape_text
+from neocog.notation.view import Pair, View
+from neocog.notation.words.base import Layer, Reason, Shape, need_map, pair_text, shape_text
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,14 @@ class Windowed(Layer):
         return (shape[0], rows.output, columns.output)
 
     def view(self, view: View, shape: Shape) -> View:
-        """The field grows by (reach - 1) jumps; the jump is multiplied by the stride."""
+        """The field grows by (reach - 1) jumps and starts by the padding earlier; the stride multiplies the jump."""
         rows, columns = self.windows(shape)
-        return view.window((rows.reach, columns.reach), self.stride, (rows.output, columns.output))
+        return view.window(
+            reach=(rows.reach, columns.reach),
+            stride=self.stride,
+            before=(rows.before, columns.before),
+            grid=(rows.output, columns.output),
+        )
 
     def note(self, shape: Shape) -> str | None:
         """What a stride that does not divide leaves unseen, and how to leave out nothing."""
@@ -171,7 +177,10 @@ def _exact_padding(window: Window) -> int | None:
 
 
 def _fit_reason(layer: Windowed, shape: Shape) -> str:
-    return f"{layer.output_reason(shape, channels=False)} with nothing left out"
+    # A stride longer than the window skips lines between its positions, however well the last one fits.
+    skips = any(window.stride > window.reach for window in layer.windows(shape))
+    end = "with no remainder" if skips else "with nothing left out"
+    return f"{layer.output_reason(shape, channels=False)} {end}"
 
 
 def _too_small(layer: Windowed, shape: Shape) -> str:

@@ -1,0 +1,102 @@
+"""The answers that a network was most wrong about, and where it looked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from neocog.data import ImageSet
+from neocog.errors import NeocogError
+from neocog.report.page.pictures import image_uri, shaded, where
+
+if TYPE_CHECKING:
+    from neocog.classifier import Classifier
+    from neocog.evaluation import Evaluation
+
+MOST = 12
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An image, what it is, what it was taken for and how surely; `shaded` shows what spoke for that, in `where`."""
+
+    image: str
+    shaded: str
+    where: str
+    true: str
+    predicted: str
+    confidence: float
+    true_probability: float
+    source: str
+    width: int
+    height: int
+
+
+def worst_answers(classifier: Classifier, images: ImageSet, evaluation: Evaluation) -> tuple[tuple[Answer, ...], str]:
+    """Give the wrong answers with the highest loss, or, without any, the right ones with the highest, and a word on it.
+
+    A network that cannot be looked into gives the images alone.
+    """
+    order = evaluation.top_losses(evaluation.images)
+    wrong = order[evaluation.predicted[order] != evaluation.labels[order]]
+    chosen = (wrong if len(wrong) else order)[:MOST]
+    pixels = images.images[torch.from_numpy(chosen)]
+    maps, told = _attributions(classifier, pixels, torch.from_numpy(evaluation.predicted[chosen]))
+    answers = tuple(
+        _answer(images, evaluation, int(index), pixels[place].numpy(), None if maps is None else maps[place])
+        for place, index in enumerate(chosen.tolist())
+    )
+    if len(wrong):
+        first = f"The network is wrong about {len(wrong):,} of {evaluation.images:,} images. "
+        first += f"These {len(answers)} have the highest loss. " if len(wrong) > len(answers) else ""
+    else:
+        first = f"There is no mistake among the {evaluation.images:,} images. These right answers were the least sure. "
+    return answers, first + told
+
+
+def _attributions(
+    classifier: Classifier, pixels: torch.Tensor, targets: torch.Tensor
+) -> tuple[NDArray[np.float32] | None, str]:
+    from neocog.explain.attribution import grad_cam, integrated_gradients
+
+    convolves = any(isinstance(module, torch.nn.Conv2d) for module in classifier.network.modules())
+    try:
+        if convolves:
+            maps = grad_cam(classifier.model, pixels.float(), targets)
+            name = "Grad-CAM (Selvaraju et al., 2017)"
+        else:
+            maps = integrated_gradients(classifier.model, pixels.float(), targets).abs()
+            name = "integrated gradients (Sundararajan et al., 2017)"
+    except NeocogError as error:
+        return None, f"Where the network looked cannot be shown: {error}"
+    return maps.numpy().astype(np.float32), (
+        f"Beside each image stands what spoke for the answer, from purple to yellow, by {name}. It shows where the "
+        "evidence lies, not why it is taken for evidence."
+    )
+
+
+def _answer(
+    images: ImageSet,
+    evaluation: Evaluation,
+    index: int,
+    pixels: NDArray[np.uint8],
+    attribution: NDArray[np.float32] | None,
+) -> Answer:
+    label, predicted = int(evaluation.labels[index]), int(evaluation.predicted[index])
+    return Answer(
+        image=image_uri(pixels),
+        shaded="" if attribution is None else image_uri(shaded(pixels, attribution)),
+        where="" if attribution is None else where(attribution),
+        true=evaluation.classes[label],
+        predicted=evaluation.classes[predicted],
+        confidence=float(evaluation.probabilities[index, predicted]),
+        true_probability=float(evaluation.probabilities[index, label]),
+        source="/".join(Path(images.sources[index]).parts[-2:]) if images.sources is not None else f"image {index}",
+        width=pixels.shape[2],
+        height=pixels.shape[1],
+    )

@@ -1,0 +1,89 @@
+"""report.html in a real browser: it shows everything, asks nobody, and anyone can read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from report.browser import accessibility_faults, chromium, look, needs_browser, requests
+from report.conftest import NAMES
+
+pytestmark = needs_browser
+
+SECTIONS = [
+    "figures", "provenance", "curves", "network", "confusion", "classes", "calibration", "mistakes", "samples",
+    "files", "recipe",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[Any]:
+    with chromium() as driver:
+        yield driver
+
+
+@pytest.fixture(params=["photographs", "digits"])
+def page(request: pytest.FixtureRequest, driver: Any) -> Any:
+    """The browser, with the report of a run on photographs with odd class names, or on digits."""
+    run: Path = request.getfixturevalue(f"{request.param}_run")
+    look(driver)
+    requests(driver)
+    driver.get_log("browser")
+    driver.get((run / "report.html").as_uri())
+    return driver
+
+
+def script(driver: Any, text: str) -> Any:
+    return driver.execute_script(f"return {text}")
+
+
+def test_every_section_is_there_and_leads_somewhere(page: Any) -> None:
+    assert script(page, "[...document.querySelectorAll('main > section')].map(s => s.id)") == SECTIONS
+    assert all(script(page, "[...document.querySelectorAll('main > section')].map(s => s.innerText.length > 20)"))
+    targets = script(page, "[...document.querySelectorAll('nav a')].map(a => a.hash.slice(1))")
+    assert targets == SECTIONS
+
+
+def test_nothing_is_said_in_the_console_and_nobody_is_asked(page: Any) -> None:
+    assert page.get_log("browser") == []
+    asked = [address for address in requests(page) if not address.startswith("data:")]
+    assert asked == [page.current_url]
+
+
+def test_every_picture_is_shown_and_described(page: Any) -> None:
+    pictures = script(page, "[...document.images].map(i => [i.complete && i.naturalWidth > 0, i.alt])")
+    assert pictures
+    assert all(shown and len(alt) > 5 for shown, alt in pictures)
+    charts = script(
+        page, "[...document.querySelectorAll('svg')].map(s => [s.clientWidth, s.getAttribute('aria-label')])"
+    )
+    assert len(charts) == 3
+    assert all(width > 200 and len(told) > 30 for width, told in charts)
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(page: Any) -> None:
+    for width in (360, 768, 1400):
+        look(page, width=width)
+        assert script(page, "document.documentElement.scrollWidth") <= width
+        assert script(page, "parseFloat(getComputedStyle(document.body).fontSize)") >= 16
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_anyone_can_read_it(page: Any, dark: bool) -> None:
+    look(page, dark=dark)
+    background = script(page, "getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(255, 255, 255)") == (not dark)
+    page.execute_script("document.querySelector('details').open = true")
+    assert accessibility_faults(page) == []
+    look(page, width=360, dark=dark)
+    assert accessibility_faults(page) == []
+
+
+def test_names_are_text_and_nothing_else(driver: Any, photographs_run: Path) -> None:
+    driver.get((photographs_run / "report.html").as_uri())
+    heads = script(driver, "[...document.querySelectorAll('.matrix tbody th')].map(h => h.textContent)")
+    assert sorted(heads) == sorted(NAMES)
+    assert script(driver, "document.querySelectorAll('script, iframe, object, link[rel=stylesheet]').length") == 0
