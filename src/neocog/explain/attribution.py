@@ -7,10 +7,11 @@ its own, and leaves it as it was: training flags, `requires_grad`, gradients, ho
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +51,7 @@ def grad_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | Non
         ModelError: no such layer, or one that gives no maps; a network without a convolution that does.
         DataError: images or targets that do not fit.
     """
-    from captum.attr import LayerGradCam
+    captum = _captum()
 
     pixels, classes = _checked(model, images, targets)
     size = (pixels.shape[2], pixels.shape[3])
@@ -63,7 +64,9 @@ def grad_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | Non
         for part, goals in _parts(pixels, classes):
             # The gradient has to reach the layer where all weights are frozen too.
             given = part.clone().requires_grad_()
-            cam = LayerGradCam(_logits(model, goals), chosen).attribute(given, target=goals, relu_attributions=True)
+            cam = captum.LayerGradCam(_logits(model, goals), chosen).attribute(
+                given, target=goals, relu_attributions=True
+            )
             found.append(enlarged(cam.detach(), size, centres(model, name, size))[:, 0].clamp(min=0))
     return _joined(found, size)
 
@@ -94,7 +97,7 @@ def occlusion(
     Raises:
         DataError: images or targets that do not fit, or a window or stride that is not positive.
     """
-    from captum.attr import Occlusion
+    captum = _captum()
 
     pixels, classes = _checked(model, images, targets)
     channels, height, width = pixels.shape[1:]
@@ -106,7 +109,7 @@ def occlusion(
     steps = (min(step, square[0]), min(step, square[1]))
     with undisturbed(model), torch.no_grad():
         found = [
-            Occlusion(_logits(model, chosen)).attribute(
+            captum.Occlusion(_logits(model, chosen)).attribute(
                 part,
                 sliding_window_shapes=(channels, *square),
                 strides=(channels, *steps),
@@ -140,7 +143,7 @@ def integrated_gradients(
     Raises:
         DataError: images or targets that do not fit, or steps below 1.
     """
-    from captum.attr import IntegratedGradients
+    captum = _captum()
 
     pixels, classes = _checked(model, images, targets)
     if steps < 1:
@@ -151,7 +154,7 @@ def integrated_gradients(
     with _differentiable(model):
         for place, (part, chosen) in enumerate(_parts(pixels, classes)):
             first = place * a_pass
-            values = IntegratedGradients(_logits(model, chosen)).attribute(
+            values = captum.IntegratedGradients(_logits(model, chosen)).attribute(
                 part,
                 baselines=starts[first : first + len(part)],
                 target=chosen,
@@ -300,6 +303,14 @@ def _end_of_maps(calls: list[_MapCall], place: int) -> str:
         if times[call.name] == 1:
             name = call.name
     return name
+
+
+def _captum() -> Any:
+    with warnings.catch_warnings():
+        # In a notebook without ipywidgets its progress bar warns on import that it cannot be drawn; none is asked for.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        from captum import attr
+    return attr
 
 
 def _images_a_pass(pixels: Tensor) -> int:

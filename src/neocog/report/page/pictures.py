@@ -14,6 +14,7 @@ from PIL import Image
 _SMALL = 64  # pixels; what is not larger keeps every pixel
 _QUALITY = 85
 _MOST_SHADE = 0.75
+_BRIGHTEST = 0.995
 _SHADED = 168  # pixels, of the longer side of a small image with a shade over it
 
 
@@ -43,7 +44,9 @@ def shaded(pixels: NDArray[np.uint8], attribution: NDArray[np.float32]) -> NDArr
     times = max(1, _SHADED // max(pixels.shape[1:]))
     attribution = _enlarged(attribution, times)
     gray = pixels.mean(axis=0).repeat(times, axis=0).repeat(times, axis=1) / 255 * 0.75 + 0.1
-    share = attribution / largest if (largest := float(attribution.max())) > 0 else np.zeros_like(attribution)
+    # A single pixel that stands out must not leave all others pale.
+    largest = float(np.quantile(attribution, _BRIGHTEST)) or float(attribution.max())
+    share = np.clip(attribution / largest, 0, 1) if largest > 0 else np.zeros_like(attribution)
     colours = matplotlib.colormaps["plasma"](share)[:, :, :3]
     weight = (share * _MOST_SHADE)[:, :, None]
     mixed = gray[:, :, None] * (1 - weight) + colours * weight

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from neocog.evaluation import Evaluation
 
 MOST = 12
+_GRAD_CAM = "Grad-CAM (Selvaraju et al., 2017)"
+_GRADIENTS = "integrated gradients (Sundararajan et al., 2017)"
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,15 @@ def _attributions(
     from neocog.explain.attribution import grad_cam, integrated_gradients
 
     convolves = any(isinstance(module, torch.nn.Conv2d) for module in classifier.network.modules())
+    maps, name = torch.zeros(len(pixels), *pixels.shape[2:]), _GRADIENTS
     try:
         if convolves:
-            maps = grad_cam(classifier.model, pixels.float(), targets)
-            name = "Grad-CAM (Selvaraju et al., 2017)"
-        else:
-            maps = integrated_gradients(classifier.model, pixels.float(), targets).abs()
-            name = "integrated gradients (Sundararajan et al., 2017)"
+            maps, name = grad_cam(classifier.model, pixels.float(), targets), _GRAD_CAM
+        # Grad-CAM may find that nothing speaks for a class when a whole map is weighed by one number.
+        empty = maps.flatten(1).amax(1) <= 0
+        if empty.any():
+            maps[empty] = integrated_gradients(classifier.model, pixels[empty].float(), targets[empty]).clamp(min=0)
+            name = name if not convolves else f"{name}, and where that finds nothing by {_GRADIENTS}"
     except NeocogError as error:
         return None, f"Where the network looked cannot be shown: {error}"
     return maps.numpy().astype(np.float32), (
