@@ -27,6 +27,7 @@ from neocog.metadata import Metadata
 from neocog.report.page import Subject, write_report
 from neocog.report.page.charts import Axis, Line, line_chart, percent, plain, reliability_chart
 from neocog.report.page.contents import gather
+from neocog.report.page.inside import look_inside, side_by_side
 from neocog.report.page.pictures import image_uri, shaded, where
 
 
@@ -164,6 +165,41 @@ def test_a_classifier_without_a_mistake_shows_what_it_was_least_sure_of(tmp_path
     assert contents.worst[0].source == "image 2"
     assert contents.confusions == ()
     assert "No class was taken for another." in write_report(tmp_path / "r.html", subject).read_text("utf-8")
+
+
+def test_the_network_is_opened_and_its_arithmetic_is_checked(digits_run: Path) -> None:
+    classifier = nc.load(digits_run)
+    image = load_images("digits", Geometry((8, 8), 1), classifier.classes).images[0]
+    found = look_inside(classifier, image)
+    shapes = {row.name: row.output_shape for row in nc.summarize(classifier.network, (1, 8, 8)).rows}
+    assert [layer.name for layer in found.maps] == ["conv1", "relu1", "pool1", "relu2"]
+    assert all(layer.shape == "x".join(map(str, shapes[layer.name] or ())) for layer in found.maps)
+    assert re.search(r"the network says \S+: equal", found.arithmetic)
+    assert "NOT equal" not in found.arithmetic and found.told == ""
+
+
+def test_maps_stand_side_by_side_in_the_colours_that_are_told() -> None:
+    maps = np.zeros((2, 4, 4), np.float32)
+    maps[0, 0, 0], maps[1, 3, 3] = 1, 0.5
+    picture = side_by_side(maps)
+    size = (picture.shape[2] - 4) // 2
+    assert picture.shape == (3, size, 2 * size + 4) and size % 4 == 0
+    assert (picture[:, 0, 0] == 255).all()
+    assert (picture[:, 1, size - 1] == 0).all()
+    assert abs(int(picture[0, -1, -1]) - 128) <= 1
+    maps[0, 1, 1] = -1
+    orange, blue, zero = (side_by_side(maps)[:, place, place].astype(int) for place in (0, size // 4, size // 2))
+    assert orange[0] > orange[2] and blue[2] > blue[0] and zero.min() >= 253
+
+
+def test_a_network_that_cannot_be_opened_says_why() -> None:
+    class Refuses(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("not today")
+
+    found = look_inside(made_classifier(Refuses(), ("a", "b")), torch.zeros(1, 8, 8, dtype=torch.uint8))
+    assert found.maps == () and found.arithmetic == ""
+    assert "not today" in found.told
 
 
 def test_a_failed_write_leaves_the_old_page(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from report.conftest import NAMES
 pytestmark = needs_browser
 
 SECTIONS = [
-    "figures", "provenance", "curves", "network", "confusion", "classes", "calibration", "mistakes", "samples",
-    "files", "recipe",
+    "figures", "provenance", "curves", "network", "confusion", "classes", "calibration", "mistakes", "inside",
+    "samples", "files", "recipe",
 ]  # fmt: skip
 
 

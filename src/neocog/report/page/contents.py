@@ -13,9 +13,10 @@ from neocog.data import ImageSet, Skipped
 from neocog.errors import NeocogError
 from neocog.report.confusion import plot_confusion
 from neocog.report.page.charts import Axis, Line, line_chart, percent, plain, reliability_chart
+from neocog.report.page.inside import Inside, look_inside
 from neocog.report.page.pictures import file_uri
 from neocog.report.page.provenance import Facts, provenance
-from neocog.report.page.worst import Answer, worst_answers
+from neocog.report.page.worst import Answer, worst_answers, worst_first
 from neocog.report.pictures import SAMPLES
 from neocog.run import Run
 from neocog.summary import Summary, summarize
@@ -97,6 +98,7 @@ class Contents:
     reliability_told: str
     worst: tuple[Answer, ...]
     worst_told: str
+    inside: Inside
     samples: bool
     skipped: tuple[Skipped, ...]
     skipped_more: int
@@ -127,6 +129,7 @@ def gather(subject: Subject) -> Contents:
         reliability_told=reliability_told,
         worst=worst,
         worst_told=worst_told,
+        inside=look_inside(classifier, subject.images.images[int(worst_first(evaluation)[0])]),
         samples=subject.run is not None and (subject.run.path / SAMPLES).is_file(),
         skipped=skipped[:_MOST_SKIPPED],
         skipped_more=max(0, len(skipped) - _MOST_SKIPPED),

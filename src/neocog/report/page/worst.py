@@ -39,23 +39,29 @@ class Answer:
     height: int
 
 
+def worst_first(evaluation: Evaluation) -> NDArray[np.int64]:
+    """Give the indices of the wrong answers by their loss, highest first; without any, those of all answers."""
+    order = evaluation.top_losses(evaluation.images)
+    wrong = order[evaluation.predicted[order] != evaluation.labels[order]]
+    return wrong if len(wrong) else order
+
+
 def worst_answers(classifier: Classifier, images: ImageSet, evaluation: Evaluation) -> tuple[tuple[Answer, ...], str]:
-    """Give the wrong answers with the highest loss, or, without any, the right ones with the highest, and a word on it.
+    """Give the first of `worst_first` with what spoke for each answer, and a word on them.
 
     A network that cannot be looked into gives the images alone.
     """
-    order = evaluation.top_losses(evaluation.images)
-    wrong = order[evaluation.predicted[order] != evaluation.labels[order]]
-    chosen = (wrong if len(wrong) else order)[:MOST]
+    chosen = worst_first(evaluation)[:MOST]
     pixels = images.images[torch.from_numpy(chosen)]
     maps, told = _attributions(classifier, pixels, torch.from_numpy(evaluation.predicted[chosen]))
     answers = tuple(
         _answer(images, evaluation, int(index), pixels[place].numpy(), None if maps is None else maps[place])
         for place, index in enumerate(chosen.tolist())
     )
-    if len(wrong):
-        first = f"The network is wrong about {len(wrong):,} of {evaluation.images:,} images. "
-        first += f"These {len(answers)} have the highest loss. " if len(wrong) > len(answers) else ""
+    wrong = evaluation.images - evaluation.correct
+    if wrong:
+        first = f"The network is wrong about {wrong:,} of {evaluation.images:,} images. "
+        first += f"These {len(answers)} have the highest loss. " if wrong > len(answers) else ""
     else:
         first = f"There is no mistake among the {evaluation.images:,} images. These right answers were the least sure. "
     return answers, first + told
