@@ -116,6 +116,19 @@ def test_probabilities_are_the_softmax_of_the_network(classifier: Classifier, pi
         assert (answer.label, answer.probability) == answer.top[0]
 
 
+def test_the_order_is_that_of_the_logits_at_any_temperature() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    with torch.no_grad():
+        network[1].weight.zero_()
+        network[1].bias.copy_(torch.tensor([-900.0, 600.0, -300.0]))
+    metadata = Metadata("own", "python", ("a", "b", "c"), (2, 2), 1, "squash", (0.0,), (1.0,))
+    for temperature in (0.1, 1.0, 50.0):
+        own = Classifier(network, metadata).with_temperature(temperature)
+        answer = own.predict(np.zeros((2, 2), np.uint8))
+        assert isinstance(answer, Prediction)
+        assert [label for label, _ in answer.top] == ["b", "c", "a"], temperature
+
+
 def test_it_learned_something(classifier: Classifier, pictures: ImageSet) -> None:
     answers = classifier.predict(pictures.images)
     assert isinstance(answers, list)

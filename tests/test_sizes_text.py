@@ -102,6 +102,17 @@ def test_the_steps_of_a_large_map_are_those_of_the_whole(text: str) -> None:
     assert drawn[0] == drawn[1]
 
 
+@pytest.mark.parametrize(
+    ("text", "size", "told", "steps"),
+    [("conv 2 3x3", 5, "first 9 steps", 9), ("maxpool 2", 3, "first step", 1), ("maxpool 2", 4, "first 2 steps", 2)],
+)
+def test_no_more_steps_are_announced_than_there_are(text: str, size: int, told: str, steps: int) -> None:
+    [layer] = parse(text).shapes((1, size, size))
+    drawn = steps_drawn(layer, 2 if size == 4 else 99)
+    assert drawn.startswith(f"The {told},")
+    assert drawn.count(" of the output, row ") == steps
+
+
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @pytest.mark.parametrize("line", [line for line in SHOWN if line.startswith("conv")])
 def test_the_pytorch_module_has_the_size_and_the_parameters_that_are_printed(line: str) -> None:

@@ -158,3 +158,4 @@ def test_ctrl_c_while_predicting_ends_quietly(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in told
     assert "interrupted" in told
+    assert "resume" not in told, "there is nothing to go on with"

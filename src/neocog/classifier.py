@@ -136,9 +136,7 @@ class Classifier:
 
         They are the softmax of the logits divided by the temperature of the metadata.
         """
-        with torch.no_grad():
-            logits: torch.Tensor = self.model(self.hardware.images(images))
-            return torch.softmax(logits.float() / self.metadata.temperature, dim=1).cpu()
+        return self._softmax(self._logits(images))
 
     def explain(
         self,
@@ -231,14 +229,25 @@ class Classifier:
         """
         return self.with_temperature(usable(self.fit_temperature()).value)
 
+    def _softmax(self, logits: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(logits / self.metadata.temperature, dim=1)
+
+    def _logits(self, images: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            logits: torch.Tensor = self.model(self.hardware.images(images))
+            return logits.float().cpu()
+
     def _answer(
         self, pixels: Sequence[NDArray[np.uint8]], names: Sequence[str | None], top: int, least: float
     ) -> list[Prediction]:
         if not pixels:
             return []
-        values, order = self.probabilities(torch.from_numpy(np.stack(pixels))).sort(dim=1, descending=True, stable=True)
+        logits = self._logits(torch.from_numpy(np.stack(pixels)))
+        # by the logits: two of them may round to the same probability, at one temperature and not at another
+        order = logits.argsort(dim=1, descending=True, stable=True)[:, :top]
+        values = self._softmax(logits).gather(1, order)
         answers = []
-        for row, indices, name in zip(values[:, :top].tolist(), order[:, :top].tolist(), names, strict=True):
+        for row, indices, name in zip(values.tolist(), order.tolist(), names, strict=True):
             pairs = tuple((self.classes[index], value) for index, value in zip(indices, row, strict=True))
             answers.append(Prediction(*pairs[0], pairs, pairs[0][1] < least, name))
         return answers

@@ -6,7 +6,7 @@ import difflib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +35,7 @@ app = typer.Typer(
 )
 
 _INTERRUPTED = 130
+_TRAINING = {"train", "resume", "reproduce", "demo"}
 
 
 def main() -> None:
@@ -54,7 +55,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:
-        _fail("interrupted. A run goes on from its last checkpoint with: neocog resume RUN", _INTERRUPTED)
+        _fail(_interrupted(arguments), _INTERRUPTED)
     except Exception as error:
         message = _message(error)
         if debug or message is None:
@@ -67,6 +68,12 @@ def _fail(message: str, code: int) -> None:
     if message:
         err.print(f"error: {message}" if code == 2 else message, style="red", markup=False)
     sys.exit(code)
+
+
+def _interrupted(arguments: Sequence[str]) -> str:
+    """Say how to go on where a training can have been stopped; any other command has to begin again."""
+    trains = not _TRAINING.isdisjoint(arguments[:1])
+    return "interrupted." + (" A run goes on from its last checkpoint with: neocog resume RUN" if trains else "")
 
 
 def _message(error: Exception) -> str | None:

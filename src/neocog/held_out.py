@@ -7,6 +7,7 @@ from pathlib import Path
 
 from neocog.data import DataSet, Geometry, ImageSet, Skipped, load_images
 from neocog.data import load as load_data
+from neocog.data.registry import find
 from neocog.errors import DataError
 from neocog.metadata import Metadata
 from neocog.recipe import Recipe
@@ -19,7 +20,13 @@ def recipe_of(metadata: Metadata) -> Recipe:
 
 def is_own(recipe: Recipe, source: str | Path | None) -> bool:
     """Whether `source` is what a recipe trains on; None stands for that too."""
-    return source is None or recipe.data.source in (str(source), str(Path(source).resolve()))
+    if source is None:
+        return True
+    # A name means the data set of that name, in capitals or not, even where a folder is called the same.
+    known = find(str(source))
+    if known is not None:
+        return find(recipe.data.source) == known
+    return recipe.data.source in (str(source), str(Path(source).resolve()))
 
 
 def images_to_evaluate(

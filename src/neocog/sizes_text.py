@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import islice
 
@@ -53,7 +54,8 @@ def steps_drawn(layer: LayerShape, steps: int) -> str:
     Raises:
         RecipeError: that part is too large to be drawn.
     """
-    noun = "step" if steps == 1 else f"{steps} steps"
+    steps = min(steps, math.prod(layer.output_shape[-2:]))
+    noun = "step" if steps == 1 else f"{steps:,} steps"
     made = "an input" if not isinstance(layer.layer, Conv) else "an input, a kernel and a bias"
     lines = [f"The first {noun}, on {made} made up of small whole numbers:"]
     size = layer.input_shape[1:]

@@ -72,6 +72,18 @@ def test_what_is_wrong_with_the_images_is_found_before_anything_is_written(evalu
     assert (tmp_path / "run" / "best.safetensors").read_bytes() == trained
 
 
+def test_a_folder_named_by_a_dot_is_called_by_its_name(
+    evaluate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        (tmp_path / "scans" / f"{number}").mkdir(parents=True)
+        Image.new("L", (8, 8), 80 * number).save(tmp_path / "scans" / f"{number}" / "1.png")
+    monkeypatch.chdir(tmp_path / "scans")
+    done = evaluate("../run", ".", "--report")
+    assert done.exit_code == 0, done.output
+    assert "of the scans right" in (tmp_path / "run" / "report-scans.html").read_text("utf-8")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -14,7 +14,7 @@ from PIL import Image
 import neocog as nc
 from neocog.comparison import compare, mcnemar
 from neocog.comparison.words import comparison_text
-from neocog.errors import DataError
+from neocog.errors import DataError, ModelError
 from neocog.report import pictures
 
 
@@ -149,6 +149,14 @@ def test_a_single_one_and_one_given_twice_are_refused(digits: list[Path]) -> Non
         compare(digits[:1])
     with pytest.raises(DataError, match="is given twice"):
         compare([digits[0], digits[0]])
+
+
+def test_a_network_that_gives_no_numbers_is_named(digits: list[Path]) -> None:
+    broken = nc.load(digits[2])
+    with torch.no_grad():
+        next(broken.network.parameters()).fill_(torch.nan)
+    with pytest.raises(ModelError, match="poor: the network gives numbers that are not finite"):
+        compare([digits[0], broken], names=["good", "poor"])
 
 
 def test_no_image_left_is_refused(shades: Path, tmp_path: Path) -> None:

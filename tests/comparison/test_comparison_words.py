@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from neocog.comparison.images import CommonImages
 from neocog.comparison.words import comparison_text, p_text
 from neocog.data import ImageSet
 from neocog.evaluation import Evaluation
+from neocog.report.page.comparison import write_comparison
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "comparison.txt"
 CLASSES = ("cat", "dog")
@@ -44,6 +46,13 @@ def test_few_differences_are_tested_exactly_and_are_no_verdict() -> None:
 
 def test_equal_counts_are_no_difference() -> None:
     assert "no difference" in comparison_text(comparison(30, 30))
+
+
+def test_a_source_whose_name_is_no_utf_8_gives_a_page_too(tmp_path: Path) -> None:
+    found = comparison(5, 3, images=210)
+    found = replace(found, images=replace(found.images, source="pets\udcff"))
+    page = write_comparison(tmp_path / "comparison.html", found).read_text("utf-8")
+    assert "pets?, test images: 210 images" in page
 
 
 def test_a_p_value_is_never_zero() -> None:

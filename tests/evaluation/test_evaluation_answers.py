@@ -62,6 +62,13 @@ def test_a_class_without_images_has_its_row_of_zeros() -> None:
     assert found.confusion.tolist() == [[1, 0, 0], [0, 0, 0], [1, 0, 0]]
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_single_class_has_every_figure_but_those_that_need_two() -> None:
+    found = Evaluation(("a",), np.zeros(4, np.int64), np.zeros((4, 1))).all_figures()
+    assert found["confusion"] == [[4]] and found["accuracy"] == 1 and found["loss"] == 0
+    assert found["macro"] == {"precision": 1, "recall": 1, "f1": 1, "auc": None}
+
+
 def test_the_surest_mistakes_come_first() -> None:
     probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7], [0.2, 0.8]])
     found = Evaluation(("a", "b"), np.array([0, 0, 0, 1, 0]), np.log(probabilities))
@@ -107,6 +114,7 @@ def test_losses_are_the_logarithms_of_the_true_probabilities(pictures: ImageSet,
 def test_the_largest_losses_have_unsure_right_answers_among_them() -> None:
     found = Evaluation(("a", "b"), np.array([0, 0, 1]), np.log([[0.9, 0.1], [0.6, 0.4], [0.9, 0.1]]))
     assert found.top_losses(2).tolist() == [2, 1]
+    assert found.wrong_by_loss().tolist() == [2]
     assert found.mistakes(2).tolist() == [2]
 
 

@@ -23,6 +23,7 @@ from neocog.explain.attribution import (
     occlusion,
 )
 from neocog.explain.enlarging import centres, enlarged
+from neocog.explain.forward import record
 from neocog.models import ScaledNetwork, Scaling, catalogue
 
 TEXT = "conv 4 3x3 same | relu | maxpool 2 | conv 6 3x3 same | relu | maxpool 2 | flatten | linear classes"
@@ -51,7 +52,7 @@ def test_grad_cam_is_its_definition() -> None:
     expected = F.relu((weights * maps[0]).sum(1, keepdim=True))
     found = grad_cam(model, images, TARGETS)
     assert found.shape == (3, 12, 12) and found.dtype == torch.float32
-    middles = centres(model, "relu2", (12, 12))
+    middles = centres(record(model, images[0]), "relu2")
     # Each unit of 6x6, two pixels apart, stands between its pixels 2i and 2i + 1.
     assert middles == ((0.5, 10.5), (0.5, 10.5))
     torch.testing.assert_close(found, enlarged(expected, (12, 12), middles)[:, 0], atol=1e-6, rtol=1e-4)
@@ -63,7 +64,7 @@ def test_each_unit_of_a_map_is_laid_where_it_looks() -> None:
     maps = torch.zeros(1, 1, 8, 8)
     maps[0, 0, 0, 7] = 1
     # Without padding the unit in the upper right corner looks at rows 0 to 4 and columns 7 to 11.
-    large = enlarged(maps, (12, 12), centres(model, "relu1", (12, 12)))[0, 0]
+    large = enlarged(maps, (12, 12), centres(record(model, pixels()[0]), "relu1"))[0, 0]
     assert large[2, 9] == 1
     assert bool((large[:3, 9:] == 1).all()) and not bool(large[4:].any()) and not bool(large[:, :8].any())
 
@@ -72,6 +73,20 @@ def test_a_map_as_large_as_the_image_stays() -> None:
     maps = torch.rand(2, 1, 6, 9)
     for middles in (None, ((0.0, 5.0), (0.0, 8.0))):
         torch.testing.assert_close(enlarged(maps, (6, 9), middles), maps)
+
+
+def test_a_block_stands_where_its_last_layer_looks() -> None:
+    text = "conv 4 3x3 stride 2 | residual(conv 4 3x3 same | relu; conv 4 1x1) | globalavgpool | linear classes"
+    model = scaled(text, size=13)
+    forward = record(model, pixels(size=13)[0])
+    assert grad_cam_layer(model, pixels(size=13)) == "block1"
+    assert centres(forward, "block1") == centres(forward, "block1.relu1") == ((1.0, 11.0), (1.0, 11.0))
+
+
+def test_maps_of_a_layer_exchanged_later_are_stretched_over_the_image() -> None:
+    model = scaled("conv 1 5x5 | relu | flatten | linear classes")
+    model.network.conv1 = nn.Conv2d(1, 1, 7, padding=1)  # type: ignore[union-attr]
+    assert centres(record(model, pixels()[0]), "relu1") is None
 
 
 def test_occlusion_is_the_fall_of_the_logit() -> None:
@@ -200,6 +215,31 @@ def test_the_layer_taken_has_features_and_places(name: str, size: int, layer: st
     assert grad_cam_layer(network, torch.zeros(1, channels, size, size)) == layer
 
 
+def test_a_block_that_gives_several_tensors_is_not_taken() -> None:
+    class Pair(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 4, 3, padding=1)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return self.conv(x), x
+
+    class Whole(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pair, self.last = Pair(), nn.Linear(4, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.last(self.pair(x)[0].mean((2, 3)))
+            return out
+
+    model = randomise(Whole())
+    assert grad_cam_layer(model, pixels()) == "pair.conv"
+    assert grad_cam(model, pixels(), TARGETS).shape == (3, 12, 12)
+    with pytest.raises(ModelError, match="pair gives none"):
+        grad_cam(model, pixels(), TARGETS, "pair")
+
+
 def test_what_does_not_fit_is_refused() -> None:
     model, images = scaled(), pixels()
     with pytest.raises(ModelError, match=r"no layer is called 'relu9'\. Did you mean relu"):
@@ -208,6 +248,9 @@ def test_what_does_not_fit_is_refused() -> None:
         grad_cam(model, images, TARGETS, "linear1")
     with pytest.raises(ModelError, match=r"needs a convolution .* work for any network"):
         grad_cam(scaled("flatten | linear classes"), images, TARGETS)
+    for method in METHODS:
+        with pytest.raises(ModelError, match="ScaledNetwork cannot take an image of 1x7x7"):
+            attribute(method, model, images[..., :7, :7], TARGETS)
     with pytest.raises(DataError, match="gives 5 logits: expected targets from 0 to 4, not"):
         grad_cam(model, images, TARGETS + 1)
     with pytest.raises(DataError, match=r"a target class for each of 3 images, int64 \(3,\)"):

@@ -31,7 +31,7 @@ def test_trying_finds_what_the_notation_says(text: str) -> None:
     forward, draw = record(network, torch.rand(1, 33, 35)), random.Random(0)
     for call in forward.layers():
         place = tuple(draw.randrange(size) for size in call.shape)
-        computed = _by_notation(network, forward, call, place)
+        computed = _by_notation(forward, call, place)
         assert computed is not None
         assert field_of(network, forward, call, place) == computed
         tried = _by_trying(network, forward, call, place)
@@ -73,6 +73,13 @@ def test_padding_is_told_from_the_image() -> None:
         "rows -2 to 2 and columns 6 to 10 of the 9x9 image (5x5); what lies outside of rows 0 to 2 and columns 6 to 8 "
         "is padding"
     )
+
+
+def test_a_unit_that_sees_nothing_but_padding_has_no_field() -> None:
+    network = nc.build("conv 2 1x1 pad 1 | flatten | linear 3", (1, 4, 4))
+    assert receptive_field(network, torch.rand(1, 4, 4), "conv1", (0, 0, 2)) is None
+    field = receptive_field(network, torch.rand(1, 4, 4), "conv1", (0, 1, 2))
+    assert field is not None and (field.rows, field.columns) == ((0, 0), (1, 1))
 
 
 def test_a_value_that_no_pixel_reaches_has_no_field() -> None:

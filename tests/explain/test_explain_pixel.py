@@ -18,6 +18,7 @@ from neocog.errors import DataError, ModelError
 from neocog.explain import explain_pixel
 from neocog.explain.forward import Call, record
 from neocog.explain.pixel import PixelArithmetic, arithmetic, chain
+from neocog.explain.pointwise import ACTIVATIONS
 from neocog.models import catalogue
 
 
@@ -136,6 +137,16 @@ def test_layers_that_look_at_single_values(layer: nn.Module) -> None:
         assert found.checked and found.agrees, found.text()
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [nn.Conv2d(2, 2, 3), nn.BatchNorm2d(2), nn.PReLU(), *(kind() for kind in ACTIVATIONS)],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_nan_passes_as_in_the_network(layer: nn.Module) -> None:
+    for found in of_layer(layer, torch.full((2, 4, 4), torch.nan)):
+        assert found.agrees, found.text()
+
+
 def test_convolution_in_one_dimension() -> None:
     class Rows(nn.Module):
         def __init__(self) -> None:
@@ -167,6 +178,26 @@ def test_fused_blocks_and_channels_last_give_the_same_arithmetic() -> None:
     forward, draw = record(network, torch.rand(3, 16, 16)), random.Random(0)
     for call in forward.calls():
         assert arithmetic(call, somewhere(call, draw)).agrees
+
+
+def test_buffers_that_a_layer_writes_in_evaluation_are_left_as_they_were() -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Conv2d(1, 2, 3)
+            self.register_buffer("written", torch.zeros(()))
+            self.register_buffer("exchanged", torch.zeros(()))
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.written += 1
+            self.exchanged = self.exchanged + 1
+            out: Tensor = self.inner(x)
+            return out
+
+    network = Counting()
+    buffers = dict(network.named_buffers())
+    explain_pixel(network, torch.rand(1, 5, 5), "inner", (0, 1, 1))
+    assert all(buffers[name] is buffer and float(buffer) == 0 for name, buffer in network.named_buffers())
 
 
 def test_the_model_is_left_as_it_was() -> None:
@@ -246,10 +277,11 @@ def test_what_is_not_there_is_refused_with_what_is() -> None:
         ("conv1", (6, 0, 0), "conv1 gives 6x12x12 (channels 0 to 5, rows 0 to 11, columns 0 to 11): channel 6"),
         ("conv1", (0, 0, -1), "lies outside of it"),
         ("conv1", (0, 0), "a place in it has 3 numbers, not (0, 0)"),
+        ("conv1", (0, 0.5, 0), "a place is one or several whole numbers, not (0, 0.5, 0)"),
         ("linear1", (120,), "linear1 gives 120 values (0 to 119): unit 120 lies outside of it"),
     ):
         with pytest.raises(ModelError, match=re.escape(says)):
-            explain_pixel(network, image, layer, place)
+            explain_pixel(network, image, layer, place)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="expected one image"):
         explain_pixel(network, torch.zeros(2, 1, 12, 12), "conv1", (0, 0, 0))
     with pytest.raises(ModelError, match="cannot take an image of 3x12x12"):

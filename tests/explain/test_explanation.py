@@ -13,7 +13,7 @@ import torch
 import typer
 from matplotlib.figure import Figure
 from PIL import Image
-from tests.explain.worlds import named_network, randomise
+from tests.explain.worlds import Borrowed, named_network, randomise
 from torch import nn
 from typer.testing import CliRunner
 
@@ -97,6 +97,8 @@ def test_left_alone_it_looks_at_the_strongest_unit_of_the_channel_that_fired_mos
         ({"layer": "linear1", "at": 1}, (1,)),
         ({"layer": "linear1", "channel": 1}, (1,)),
         ({"layer": "flatten1", "at": [31]}, (31,)),
+        ({"layer": "linear1", "at": np.int64(1)}, (1,)),
+        ({"channel": np.int64(1), "at": np.array([2, 3])}, (1, 2, 3)),
         ({"layer": "pool1", "at": (1, 1)}, (0, 1, 1)),
     ],
 )
@@ -116,6 +118,8 @@ def test_at_a_place_the_channel_that_fires_most_is_taken() -> None:
         ({"channel": 2}, ModelError, "(channels 0 to 1, rows 0 to 7, columns 0 to 7): there is no channel 2."),
         ({"channel": -1}, ModelError, "there is no channel -1."),
         ({"at": (8, 0)}, ModelError, "channel 0, row 8, column 0 lies outside of it."),
+        ({"at": (1.5, 2)}, ModelError, "a place is one or several whole numbers, not (1.5, 2)."),
+        ({"layer": ""}, ModelError, "no layer is called ''. There are conv1, relu1,"),
         ({"at": 3}, ModelError, "at is a row and a column, such as 4,7, not 3."),
         ({"layer": "linear1", "at": (0, 1)}, ModelError, "linear1 is flat, 2 values (0 to 1): one number says which."),
         ({"layer": "linear1", "at": 0, "channel": 1}, ModelError, "one number says which."),
@@ -129,6 +133,32 @@ def test_at_a_place_the_channel_that_fires_most_is_taken() -> None:
 def test_what_is_not_there_is_refused(asked: dict[str, Any], error: type[NeocogError], says: str) -> None:
     with pytest.raises(error, match=re.escape(says)):
         explain(small(), edge(), **asked)
+
+
+def test_a_class_is_named_by_any_whole_number() -> None:
+    assert explain(small(), edge(), target=np.int64(1)).target == 1  # type: ignore[arg-type]
+
+
+def test_a_layer_exchanged_later_is_not_called_what_it_was() -> None:
+    network = small()
+    network.conv1 = nn.Conv2d(1, 2, 5, padding=2)
+    found = explain(network, edge())
+    view = found.view("conv1")
+    assert view is not None and view.what.startswith("Conv2d(1, 2, kernel_size=(5, 5)")
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("method", [None, *METHODS])
+def test_a_network_of_another_precision_is_explained_in_it(dtype: torch.dtype, method: Any) -> None:
+    found = explain(small().to(dtype), edge().to(dtype), method=method)
+    assert found.agrees and found.attribution.dtype == np.float32
+
+
+def test_where_no_gradient_comes_through_occlusion_is_taken() -> None:
+    assert explain(Borrowed(), edge()).method == "occlusion"
+    for method in ("gradcam", "integrated-gradients"):
+        with pytest.raises(ModelError, match=r"of a logit does not come through Borrowed: .* occlusion needs no"):
+            explain(Borrowed(), edge(), method=method)  # type: ignore[arg-type]
 
 
 def test_numbers_that_are_not_finite_are_traced_to_their_layer() -> None:
@@ -174,6 +204,29 @@ def test_the_picture_holds_what_the_explanation_holds(tmp_path: Path, figures: l
                  "how one value comes about: conv1, channel 2, row 3, column 4", found.pixel.verdict(), "relu1",
                  "×", *(label for label, _ in found.top())):  # fmt: skip
         assert part in drawn, part
+
+
+@pytest.mark.parametrize(("layer", "coloured"), [("conv1", True), ("conv2", False)])
+def test_only_kernels_that_look_at_a_colour_image_are_coloured(
+    layer: str, coloured: bool, tmp_path: Path, figures: list[Figure]
+) -> None:
+    text = "conv 3 3x3 same | relu | conv 4 3x3 same | relu | flatten | linear classes"
+    explain(randomise(nc.build(text, (3, 8, 8), 2)), torch.rand(3, 8, 8), layer=layer).save(tmp_path / "why.png")
+    assert (f"the kernels of {layer}, as colours" in texts(figures[0])) == coloured
+
+
+@pytest.mark.parametrize("size", [(1, 64), (16, 80), (80, 16)])
+def test_the_answers_stand_apart_however_flat_the_image(
+    size: tuple[int, int], tmp_path: Path, figures: list[Figure]
+) -> None:
+    found = explain(
+        randomise(nc.build("conv 2 1x3 same | relu | flatten | linear classes", (1, *size), 6)), torch.rand(1, *size)
+    )
+    found.save(tmp_path / "why.png")
+    labels = [text for axes in figures[0].axes for text in axes.texts if text.get_text() in found.classes]
+    assert [label.get_text() for label in labels] == [label for label, _ in found.top(6)]
+    heights = [label.get_window_extent().y0 / figures[0].dpi for label in labels]
+    assert (np.diff(heights) < -0.2).all()
 
 
 def test_pictures_of_deep_networks_show_some_layers_and_the_one_asked_for() -> None:

@@ -42,3 +42,17 @@ def named_network(name: str) -> tuple[nn.Module, torch.Tensor]:
         network = network.to_empty(device="cpu")
     image = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     return randomise(network), image
+
+
+class Borrowed(nn.Module):
+    """A network for 1x8x8 images whose first part is run without gradients, as one that is only borrowed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(1, 2, 3, padding=1), nn.Linear(2 * 64, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            x = self.first(x).flatten(1)
+        out: torch.Tensor = self.last(x)
+        return out

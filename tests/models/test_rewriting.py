@@ -177,3 +177,10 @@ def test_a_pattern_of_far_too_many_connections_is_refused() -> None:
 def test_a_map_whose_values_are_not_the_inputs_is_refused() -> None:
     with pytest.raises(ModelError, match="a map 16x5x4 has 320 values, but the linear layer takes 400"):
         linear_as_conv(nn.Linear(400, 120), (16, 5, 4))
+
+
+def test_a_linear_layer_whose_weight_is_a_transposed_one_is_rewritten_too() -> None:
+    linear = nn.Linear(12, 5)
+    linear.weight = nn.Parameter(torch.randn(12, 5).t())
+    x = torch.randn(2, 3, 2, 2)
+    torch.testing.assert_close(linear_as_conv(linear, (3, 2, 2))(x).flatten(1), linear(x.flatten(1)))

@@ -16,6 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from tests.explain.worlds import Borrowed
 from torch import nn
 
 import neocog as nc
@@ -148,6 +149,19 @@ def test_weights_alone_with_many_classes_give_a_page_too(tmp_path: Path) -> None
     assert "integrated gradients" in page
 
 
+@pytest.mark.parametrize(
+    ("network", "told"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 3, 8), nn.Flatten()), "by integrated gradients"),
+        (Borrowed(), "by occlusion (Zeiler, Fergus, 2014)"),
+    ],
+)
+def test_where_a_network_looked_is_shown_by_what_it_allows(network: nn.Module, told: str) -> None:
+    contents = gather(made_subject(made_classifier(network, ("a", "b", "c")), 20))
+    assert told in contents.worst_told
+    assert all(answer.shaded for answer in contents.worst)
+
+
 def test_a_classifier_without_a_mistake_shows_what_it_was_least_sure_of(tmp_path: Path) -> None:
     class Knows(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -259,6 +273,7 @@ def test_what_is_told_of_a_chart_is_escaped() -> None:
     chart = reliability_chart([(0.9, 0.8, 10)], told='"><script>')
     assert "<script>" not in chart
     assert "10 images of 90 %: 80 % right" in chart
+    assert "1 image of " in reliability_chart([(0.5, 1.0, 1)], told="told")
     assert percent(0.125) == "12.5 %"
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
+from neocog.report.page import write_report
 from report.browser import accessibility_faults, chromium, look, needs_browser, requests
 from report.conftest import NAMES
+from report.test_page import made_classifier, made_subject
 
 pytestmark = needs_browser
 
@@ -87,3 +90,43 @@ def test_names_are_text_and_nothing_else(driver: Any, photographs_run: Path) -> 
     heads = script(driver, "[...document.querySelectorAll('.matrix tbody th')].map(h => h.textContent)")
     assert sorted(heads) == sorted(NAMES)
     assert script(driver, "document.querySelectorAll('script, iframe, object, link[rel=stylesheet]').length") == 0
+
+
+@pytest.fixture
+def long_names(driver: Any, tmp_path: Path) -> Any:
+    """The browser, with a report on classes of long names, one of them written from right to left."""
+    classes = (
+        "a-name-without-a-blank-" * 4,
+        "a name of several words " * 4,
+        "\u0627\u0644\u0639\u0631\u0628\u064a\u0629",
+    )
+    classifier = made_classifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), classes)
+    look(driver)
+    driver.get(write_report(tmp_path / "report.html", made_subject(classifier, 40)).as_uri())
+    return driver
+
+
+def test_long_names_leave_room_for_what_is_said_of_them(long_names: Any) -> None:
+    last = "document.querySelector('.matrix tbody tr').lastElementChild.getBoundingClientRect().right"
+    assert script(long_names, last) <= 1000
+    heights = (
+        "[...document.querySelectorAll('.value')].map(v => v.offsetHeight / parseFloat(getComputedStyle(v).fontSize))"
+    )
+    assert max(script(long_names, heights)) < 2, "a figure and its unit stand on one line"
+
+
+def test_a_name_from_right_to_left_turns_nothing_else_round(long_names: Any) -> None:
+    # the first digit behind the name stands left of the last one, as in every other line
+    turned = """(() => {
+        const left = (text, at) => {
+            const range = document.createRange();
+            range.setStart(text, at); range.setEnd(text, at + 1);
+            return range.getBoundingClientRect();
+        };
+        return [...document.querySelectorAll('.answers p b')].filter(name => /[\u0600-\u06ff]/.test(name.textContent))
+            .map(name => [name.nextSibling, name.nextSibling.data.indexOf('(')])
+            .map(([text, at]) => [left(text, at), left(text, text.data.indexOf('%'))])
+            .map(([bracket, percent]) => bracket.top == percent.top && bracket.left < percent.left);
+    })()"""
+    found = script(long_names, turned)
+    assert found and all(found)

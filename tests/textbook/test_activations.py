@@ -36,6 +36,16 @@ def test_activations_and_their_gradients_are_pytorchs(name: str, seed: int) -> N
     close(backward(grad, x), by_x)
 
 
+def test_the_sigmoid_keeps_its_digits_far_from_zero() -> None:
+    # There sigmoid(x) and its derivative are both exp(-|x|), to many more digits than float64 has.
+    expected = np.exp([-40.0, -700.0])
+    np.testing.assert_allclose(textbook.sigmoid([-40.0, -700.0]), expected, rtol=1e-14)
+    for sign in (-1, 1):
+        np.testing.assert_allclose(
+            textbook.sigmoid_backward([1.0, 1.0], [sign * 40.0, sign * 700.0]), expected, rtol=1e-14
+        )
+
+
 def test_the_scaled_tanh_keeps_one_and_minus_one() -> None:
     np.testing.assert_allclose(textbook.scaled_tanh([1.0, -1.0, 0.0]), [1.0, -1.0, 0.0], atol=1e-4)
 

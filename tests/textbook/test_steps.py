@@ -140,6 +140,10 @@ def test_how_often_each_input_takes_part_is_the_gradient_of_a_sum_of_windows(axe
     assert found.tolist() == expected[0, 0].tolist()
 
 
+def test_a_size_may_be_a_number_of_numpy() -> None:
+    assert taking_part(np.int64(5), 3).tolist() == [1, 2, 3, 2, 1]
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -142,8 +142,13 @@ def _page(run: Path, data: str | None) -> Path:
     from neocog.run import REPORT
 
     folder = run if run.is_dir() else run.parent
-    name = REPORT if data is None else f"{Path(REPORT).stem}-{Path(data).name}{Path(REPORT).suffix}"
+    name = REPORT if data is None else f"{Path(REPORT).stem}-{_short_name(data)}{Path(REPORT).suffix}"
     return folder / name
+
+
+def _short_name(source: str) -> str:
+    # "." and ".." are called what the folder is
+    return Path(source).resolve().name or "images"
 
 
 def _report(
@@ -163,5 +168,5 @@ def _report(
     folder = weights if weights.is_dir() else weights.parent
     run = Run(folder) if (folder / RECIPE).is_file() else None
     metrics = run.metrics if run is not None else {}
-    name = Path(source).name
+    name = _short_name(source)
     return write_report(path, Subject(classifier, images, evaluation, name, part, run, metrics, skipped))

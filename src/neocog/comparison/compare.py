@@ -13,7 +13,8 @@ import numpy as np
 from neocog.classifier import Classifier, load
 from neocog.comparison.images import CommonImages, common_images
 from neocog.comparison.mcnemar import McNemar, holm, mcnemar
-from neocog.errors import DataError
+from neocog.data import ImageSet
+from neocog.errors import DataError, ModelError
 from neocog.evaluation import Evaluation
 from neocog.run import Run
 
@@ -106,7 +107,7 @@ def compare(
     They are classifiers, runs or `.safetensors` files, called by `names` (left out: their paths). The images are those
     of `on`, a data set, folder or CSV file with labels; left out, the data that all of them were trained on. Only
     images that none of them was fitted to are taken. Raises `DataError` for fewer than two, for labels or data that
-    differ, and where no image is left.
+    differ, and where no image is left, `ModelError` where a network gives numbers that are not finite.
     """
     called = list(names) if names is not None else [_name(item, number) for number, item in enumerate(classifiers, 1)]
     if len(classifiers) < 2 or len(called) != len(classifiers):
@@ -116,11 +117,16 @@ def compare(
         raise DataError(f"{twice} is given twice. Name each classifier once.")
     loaded = [item if isinstance(item, Classifier) else load(item) for item in classifiers]
     images = common_images(loaded, called, on)
-    compared = tuple(
-        Compared(name, classifier.evaluate(part), sum(weight.numel() for weight in classifier.network.parameters()))
-        for name, classifier, part in zip(called, loaded, images.sets, strict=True)
-    )
+    compared = tuple(map(_compared, called, loaded, images.sets))
     return Comparison(images, compared, _pairs(compared), _differences(images, compared))
+
+
+def _compared(name: str, classifier: Classifier, images: ImageSet) -> Compared:
+    try:
+        evaluation = classifier.evaluate(images)
+    except ModelError as error:
+        raise ModelError(f"{name}: {error}") from error
+    return Compared(name, evaluation, sum(weight.numel() for weight in classifier.network.parameters()))
 
 
 def _pairs(compared: Sequence[Compared]) -> tuple[Pair, ...]:

@@ -98,11 +98,9 @@ class Evaluation:
     @property
     def confusion(self) -> NDArray[np.int64]:
         """Counts (K, K): rows are true classes, columns predicted ones."""
-        from sklearn.metrics import confusion_matrix
-
-        return np.asarray(
-            confusion_matrix(self.labels, self.predicted, labels=range(len(self.classes))), dtype=np.int64
-        )
+        size = len(self.classes)
+        counts = np.bincount(self.labels * size + self.predicted, minlength=size * size)
+        return np.asarray(counts.reshape(size, size), dtype=np.int64)
 
     def per_class(self) -> tuple[ClassFigures, ...]:
         """Precision, recall, F1 and area under the ROC curve of each class, in the order of `classes`."""
@@ -137,6 +135,12 @@ class Evaluation:
     def top_losses(self, most: int) -> NDArray[np.int64]:
         """Indices of the images with the largest loss, largest first; right answers that were unsure are among them."""
         return np.argsort(-self.losses, kind="stable")[:most].astype(np.int64)
+
+    def wrong_by_loss(self) -> NDArray[np.int64]:
+        """Indices of the wrong answers, those with the largest loss first."""
+        order = self.top_losses(self.images)
+        wrong: NDArray[np.int64] = order[self.predicted[order] != self.labels[order]]
+        return wrong
 
     def figures(self) -> dict[str, Any]:
         """The figures that a run keeps, as plain numbers."""

@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from contextlib import contextmanager, suppress
+from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
 
 from neocog.errors import DataError, ModelError
+from neocog.explain.cam_layer import layer_with_maps, usual_layer
 from neocog.explain.enlarging import centres, enlarged
-from neocog.explain.layers import device_of, find_layer, plain_network, undisturbed
-from neocog.models.lenet import TableConv2d
+from neocog.explain.forward import record, run
+from neocog.explain.layers import device_of, dtype_of, find_layer, plain_network, undisturbed
 
 Method: TypeAlias = Literal["gradcam", "occlusion", "integrated-gradients"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
-# Maps below this height or width say little about where; one that is larger is taken where there is one.
-_LEAST_MAP = 4
 # Pixels of all channels that one forward pass works on, so that memory stays small for photographs too.
 _PIXELS_A_PASS = 64 * 3 * 64 * 64
 
@@ -48,7 +46,8 @@ def grad_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | Non
         stretched over the image.
 
     Raises:
-        ModelError: no such layer, or one that gives no maps; a network without a convolution that does.
+        ModelError: no such layer, or one that gives no maps; a network without a convolution that does, or one that
+            no gradient comes through.
         DataError: images or targets that do not fit.
     """
     captum = _captum()
@@ -57,8 +56,9 @@ def grad_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | Non
     size = (pixels.shape[2], pixels.shape[3])
     if len(pixels) == 0:
         return torch.zeros(0, *size)
-    name = _layer_with_maps(model, pixels, layer)
-    chosen = find_layer(model, name)
+    forward = record(model, pixels[0])
+    name = usual_layer(forward) if layer is None else layer_with_maps(forward, layer)
+    chosen, middles = find_layer(model, name), centres(forward, name)
     found = list[Tensor]()
     with _differentiable(model):
         for part, goals in _parts(pixels, classes):
@@ -67,7 +67,7 @@ def grad_cam(model: nn.Module, images: Tensor, targets: Tensor, layer: str | Non
             cam = captum.LayerGradCam(_logits(model, goals), chosen).attribute(
                 given, target=goals, relu_attributions=True
             )
-            found.append(enlarged(cam.detach(), size, centres(model, name, size))[:, 0].clamp(min=0))
+            found.append(enlarged(cam.detach().float(), size, middles)[:, 0].clamp(min=0))
     return _joined(found, size)
 
 
@@ -113,7 +113,7 @@ def occlusion(
                 part,
                 sliding_window_shapes=(channels, *square),
                 strides=(channels, *steps),
-                baselines=border_colour(part).expand_as(part),
+                baselines=border_colour(part).to(part).expand_as(part),
                 target=chosen,
                 perturbations_per_eval=max(1, _images_a_pass(pixels) // len(part)),
             )[:, 0]
@@ -142,14 +142,15 @@ def integrated_gradients(
 
     Raises:
         DataError: images or targets that do not fit, or steps below 1.
+        ModelError: a network that no gradient comes through.
     """
     captum = _captum()
 
     pixels, classes = _checked(model, images, targets)
     if steps < 1:
         raise DataError(f"steps = {steps}: expected at least one.")
-    plain = border_colour(pixels) if baseline is None else baseline.to(pixels)
-    starts = plain.expand_as(pixels).contiguous()
+    plain = border_colour(pixels) if baseline is None else baseline
+    starts = plain.to(pixels).expand_as(pixels).contiguous()
     found, a_pass = list[Tensor](), _images_a_pass(pixels)
     with _differentiable(model):
         for place, (part, chosen) in enumerate(_parts(pixels, classes)):
@@ -177,24 +178,21 @@ def attribute(method: Method, model: nn.Module, images: Tensor, targets: Tensor,
     raise ModelError(f"no method is called {method!r}; there are {', '.join(METHODS)}.")
 
 
+def usual_attribution(model: nn.Module, images: Tensor, targets: Tensor) -> tuple[Tensor, Method]:
+    """Attribute by the first of Grad-CAM, integrated gradients and occlusion that the network allows, and name it."""
+    methods: tuple[Method, ...] = ("gradcam", "integrated-gradients")
+    for method in methods:
+        with suppress(ModelError):
+            return attribute(method, model, images, targets), method
+    return occlusion(model, images, targets), "occlusion"
+
+
 def grad_cam_layer(model: nn.Module, images: Tensor) -> str:
     """Name the layer whose maps Grad-CAM uses where none is named: the last with features and places both.
 
-    It is the last convolution whose map is at least 4x4 (else the last whose map is larger than 1x1), or what follows
-    it without changing the size of the map: its batch norm, its activation, the end of its residual block.
-    `images`: pixels (N, C, H, W); the first one is run. Raises `ModelError` where there is none.
+    See `usual_layer`. `images`: pixels (N, C, H, W); the first one is run. Raises `ModelError` where there is none.
     """
-    calls = _map_calls(model, images[:1])
-    convolutions = [place for place, call in enumerate(calls) if isinstance(call.module, nn.Conv2d | TableConv2d)]
-    for enough in (_has_places, _is_more_than_a_point):
-        for place in reversed(convolutions):
-            size = calls[place].size
-            if size is not None and enough(size):
-                return _end_of_maps(calls, place)
-    raise ModelError(
-        "Grad-CAM needs a convolution that gives maps larger than 1x1, and this network has none for such images. "
-        "occlusion and integrated-gradients work for any network."
-    )
+    return usual_layer(record(model, images[0].to(device_of(model), dtype_of(model))))
 
 
 def border_colour(images: Tensor) -> Tensor:
@@ -207,7 +205,7 @@ def border_colour(images: Tensor) -> Tensor:
 
 
 def _checked(model: nn.Module, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the images as float32 of our own and the targets, both on the model's device."""
+    """Give the images as pixels of our own that the model takes, and the targets, both on its device."""
     if images.ndim != 4 or 0 in images.shape[1:]:
         raise DataError(f"expected a batch of images (N, C, H, W); got the shape {tuple(images.shape)}.")
     if targets.shape != images.shape[:1] or targets.dtype not in (torch.int64, torch.int32):
@@ -218,14 +216,22 @@ def _checked(model: nn.Module, images: Tensor, targets: Tensor) -> tuple[Tensor,
     device = device_of(model)
     # Tensors of inference mode would not take part in gradients.
     with torch.inference_mode(False):
-        pixels = images.detach().to(device).clone().to(torch.float32)
+        pixels = images.detach().to(device).clone().to(dtype_of(model))
         return pixels, targets.detach().to(device).clone().to(torch.int64)
 
 
 @contextmanager
 def _differentiable(model: nn.Module) -> Iterator[None]:
     with undisturbed(model), torch.inference_mode(False), torch.enable_grad():
-        yield
+        try:
+            yield
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise ModelError(
+                f"the gradient of a logit does not come through {type(plain_network(model)).__name__}: {error}. "
+                "occlusion needs no gradient."
+            ) from error
 
 
 def _logits(model: nn.Module, classes: Tensor) -> Callable[[Tensor], Tensor]:
@@ -233,7 +239,7 @@ def _logits(model: nn.Module, classes: Tensor) -> Callable[[Tensor], Tensor]:
 
     def forward(pixels: Tensor) -> Tensor:
         # A network may begin with a layer that works in place.
-        logits: Tensor = model(pixels.clone())
+        logits = run(model, pixels.clone())
         if not isinstance(logits, Tensor) or logits.ndim != 2:
             what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise ModelError(f"expected a network that gives logits (N, classes); got {what}.")
@@ -245,64 +251,6 @@ def _logits(model: nn.Module, classes: Tensor) -> Callable[[Tensor], Tensor]:
         return logits.float()
 
     return forward
-
-
-def _layer_with_maps(model: nn.Module, pixels: Tensor, layer: str | None) -> str:
-    """Give the name of the layer asked for, or of the usual one; refuse one that gives no maps."""
-    if layer is None:
-        return grad_cam_layer(model, pixels)
-    find_layer(model, layer)
-    sizes = [call.size for call in _map_calls(model, pixels[:1]) if call.name == layer]
-    if not sizes or sizes[-1] is None:
-        raise ModelError(f"Grad-CAM needs a layer that gives maps CxHxW; {layer} gives none.")
-    return layer
-
-
-class _MapCall(NamedTuple):
-    name: str
-    module: nn.Module
-    size: tuple[int, int] | None
-
-
-def _map_calls(model: nn.Module, image: Tensor) -> list[_MapCall]:
-    """List the calls within the network in the order in which they end, with the height and width of their maps."""
-    calls: list[_MapCall] = []
-
-    def note(name: str) -> Callable[[nn.Module, object, object], None]:
-        def hook(module: nn.Module, inputs: object, output: object) -> None:
-            maps = isinstance(output, Tensor) and output.ndim == 4
-            size = (output.shape[2], output.shape[3]) if isinstance(output, Tensor) and maps else None
-            calls.append(_MapCall(name, module, size))
-
-        return hook
-
-    with ExitStack() as stack:
-        for name, module in plain_network(model).named_modules():
-            if name:
-                stack.callback(module.register_forward_hook(note(name)).remove)
-        stack.enter_context(undisturbed(model))
-        stack.enter_context(torch.no_grad())
-        model(image.to(device_of(model)).to(torch.float32, copy=True))
-    return calls
-
-
-def _has_places(size: tuple[int, int]) -> bool:
-    return min(size) >= _LEAST_MAP
-
-
-def _is_more_than_a_point(size: tuple[int, int]) -> bool:
-    return max(size) > 1
-
-
-def _end_of_maps(calls: list[_MapCall], place: int) -> str:
-    """Name the last module from the call at `place` on that keeps the size of the map and is called once."""
-    name, times = calls[place].name, Counter(call.name for call in calls)
-    for call in calls[place + 1 :]:
-        if call.size != calls[place].size:
-            break
-        if times[call.name] == 1:
-            name = call.name
-    return name
 
 
 def _captum() -> Any:

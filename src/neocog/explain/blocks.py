@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from neocog.explain.finding import Finding, Place, short
 from neocog.explain.forward import Call
+from neocog.explain.pointwise import relu
 from neocog.models.network import ResidualChain
 from neocog.models.resnet import BasicBlock, Bottleneck
 
@@ -62,14 +63,14 @@ def _call_of(call: Call, module: nn.Module | None) -> Call | None:
     return next((part for part in call.children if module is not None and part.module is module), None)
 
 
-def _sum(call: Call, place: Place, body: Call, shortcut: Call | None, relu: bool) -> Finding:
+def _sum(call: Call, place: Place, body: Call, shortcut: Call | None, rectified: bool) -> Finding:
     beside = call.inputs[0] if shortcut is None else shortcut.output
     assert body.output is not None and beside is not None
     one, other = float(body.output[0][place]), float(beside[0][place])
     name = "its own input" if shortcut is None else shortcut.name
     lines = [f"{body.name} gives {short(one)}, {name} {short(other)}: sum {short(one + other)}"]
     value = one + other
-    if relu:
-        value = max(0.0, value)
+    if rectified:
+        value = relu(value)
         lines.append(f"max(0, {short(one + other)}) = {short(value)}")
     return Finding(value, abs(one) + abs(other), 2, lines=tuple(lines))

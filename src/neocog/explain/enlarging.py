@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from neocog.explain.layers import plain_network
-from neocog.models.network import NotationNetwork
-from neocog.notation import parse
+from neocog.explain.forward import Forward
+from neocog.explain.written import written_layers
 
 # For each axis the middle of the first and of the last unit's receptive field, in pixels.
 Centres = tuple[tuple[float, float], tuple[float, float]]
 
 
-def centres(model: nn.Module, layer: str, image: tuple[int, int]) -> Centres | None:
+def centres(forward: Forward, layer: str) -> Centres | None:
     """Give where the units of a layer look, (rows, columns), each as the first and the last unit's middle.
 
-    None for a network that is not in the notation, and for a layer that it does not name.
+    Those of a block look where the last layer of its body does. None for a network that is not in the notation, or no
+    longer what that says, and for a layer without maps.
     """
-    network = plain_network(model)
-    if not isinstance(network, NotationNetwork):
-        return None
-    written = parse(network.notation).shapes((network.input_shape[0], *image), network.num_classes)
-    found = next((shape for shape in written if shape.name == layer), None)
+    own = {
+        name: shape
+        for name, shape in written_layers(forward).items()
+        if name == layer or (name.startswith(f"{layer}.") and not name.startswith(f"{layer}.shortcut."))
+    }
+    found = list(own.values())[-1] if own else None
     if found is None or len(found.output_shape) != 3:
         return None
     first, last = found.sees(0, 0), found.sees(found.output_shape[1] - 1, found.output_shape[2] - 1)

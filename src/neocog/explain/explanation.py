@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neocog.errors import DataError, ModelError
-from neocog.explain.attribution import METHODS, Method, attribute, grad_cam_layer
+from neocog.explain.attribution import METHODS, Method, attribute, usual_attribution
+from neocog.explain.cam_layer import usual_layer
 from neocog.explain.field import Field, field_of
-from neocog.explain.forward import Call, Forward, is_layer, record
-from neocog.explain.layers import plain_network
-from neocog.explain.pixel import PixelArithmetic, chain, is_pointwise, module_text
+from neocog.explain.forward import Call, Forward, record
+from neocog.explain.pixel import PixelArithmetic, chain, is_pointwise
 from neocog.explain.places import choose_layer, choose_place
+from neocog.explain.written import written_layers
 from neocog.models.lenet import TableConv2d
-from neocog.models.network import NotationNetwork
 from neocog.models.scaling import ScaledNetwork
-from neocog.notation import parse
+from neocog.models.trace import is_layer, module_text
 
 Floats = NDArray[np.float32]
 
@@ -144,7 +144,7 @@ def explain(
         channel: a channel of its output; left out, the one that fired most.
         at: (row, column) in that channel, or the number of a unit of a flat layer; left out, where it fired most.
         method: "gradcam", "occlusion" or "integrated-gradients"; left out, Grad-CAM, or integrated gradients where no
-            convolution gives maps.
+            convolution gives maps, or occlusion where no gradient comes through.
         target: the class that the attribution speaks for, its label or its index; left out, the most probable.
         classes: the labels; left out, the numbers from 0.
         temperature: what the logits are divided by before the softmax.
@@ -165,22 +165,21 @@ def explain(
     goal = _target(target, names, probabilities)
     call = choose_layer(forward, layer)
     place = choose_place(call, channel, at)
-    batch, goals = forward.image, torch.tensor([goal])
-    used, cam_layer = _method(method, model, batch)
+    used, cam_layer, attribution = _attribution(method, model, forward, goal)
     kernels_layer, kernels = _kernels(forward, call)
     return Explanation(
-        image=batch[0].detach().cpu().to(torch.float32).numpy(),
+        image=forward.image[0].detach().cpu().to(torch.float32).numpy(),
         classes=names,
         probabilities=probabilities,
         target=goal,
-        layers=_layers(plain_network(model), forward, call),
+        layers=_layers(forward, call),
         layer=call.name,
         chain=chain(forward, call, place),
         field=field_of(model, forward, call, place),
         kernels=kernels,
         kernels_layer=kernels_layer,
         method=used,
-        attribution=attribute(used, model, batch, goals, cam_layer or None)[0].numpy(),
+        attribution=attribution,
         attribution_layer=cam_layer,
         scaling=_scaling(model),
         source=source,
@@ -212,28 +211,24 @@ def _target(target: int | str | None, classes: Sequence[str], probabilities: NDA
         return int(probabilities.argmax())
     if isinstance(target, str) and target in classes:
         return classes.index(target)
-    if isinstance(target, int) and 0 <= target < len(classes):
-        return target
+    if isinstance(target, int | np.integer) and 0 <= target < len(classes):
+        return int(target)
     shown = ", ".join(classes[:40]) + (f" and {len(classes) - 40} more" if len(classes) > 40 else "")
     raise DataError(f"there is no class {target!r}. The network knows {shown}.")
 
 
-def _method(method: Method | None, model: nn.Module, batch: Tensor) -> tuple[Method, str]:
-    """Give the method, and the layer where it is Grad-CAM."""
-    if method in (None, "gradcam"):
-        try:
-            return "gradcam", grad_cam_layer(model, batch)
-        except ModelError:
-            if method is not None:
-                raise
-    return method or "integrated-gradients", ""
+def _attribution(method: Method | None, model: nn.Module, forward: Forward, target: int) -> tuple[Method, str, Floats]:
+    """Give the method, the layer where it is Grad-CAM, and what it finds."""
+    image, targets = forward.image, torch.tensor([target])
+    if method is None:
+        found, method = usual_attribution(model, image, targets)
+    else:
+        found = attribute(method, model, image, targets)
+    return method, usual_layer(forward) if method == "gradcam" else "", found[0].numpy()
 
 
-def _layers(network: nn.Module, forward: Forward, chosen: Call) -> tuple[LayerView, ...]:
-    written: dict[str, str] = {}
-    if isinstance(network, NotationNetwork):
-        shape = tuple(forward.image.shape[1:])
-        written = {layer.name: layer.text for layer in parse(network.notation).shapes(shape, network.num_classes)}
+def _layers(forward: Forward, chosen: Call) -> tuple[LayerView, ...]:
+    written = {name: layer.text for name, layer in written_layers(forward).items()}
     return tuple(
         LayerView(
             call.name,

@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 from neocog.explain.finding import Place
 from neocog.explain.forward import Call, Forward, record
-from neocog.explain.layers import device_of, plain_network, undisturbed
+from neocog.explain.layers import device_of, undisturbed
 from neocog.explain.pixel import check_place
-from neocog.models.network import NotationNetwork
-from neocog.models.trace import _first_tensor as first_tensor
-from neocog.notation import parse
+from neocog.explain.written import written_layers
+from neocog.models.trace import first_tensor
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,11 @@ class Field:
         (top, bottom), (left, right) = self.rows, self.columns
         height, width = self.image
         return (max(top, 0), min(bottom, height - 1)), (max(left, 0), min(right, width - 1))
+
+    @property
+    def touches_image(self) -> bool:
+        """Whether it has a pixel of the image, and not padding alone."""
+        return all(first <= last for first, last in self.inside)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -82,26 +86,18 @@ def receptive_field(model: nn.Module, image: Tensor, layer: str, place: Place) -
 def field_of(model: nn.Module, forward: Forward, call: Call, place: Place) -> Field | None:
     """Find the receptive field of a value of a recorded call; see `receptive_field`."""
     place = check_place(call, place)
-    return _by_notation(model, forward, call, place) or _by_trying(model, forward, call, place)
+    found = _by_notation(forward, call, place) or _by_trying(model, forward, call, place)
+    # A window may see nothing but padding.
+    return found if found is not None and found.touches_image else None
 
 
-def _by_notation(model: nn.Module, forward: Forward, call: Call, place: Place) -> Field | None:
-    network = plain_network(model)
-    if not isinstance(network, NotationNetwork):
+def _by_notation(forward: Forward, call: Call, place: Place) -> Field | None:
+    written = written_layers(forward).get(call.name)
+    if written is None:
         return None
-    shape = tuple(forward.image.shape[1:])
-    layers = {layer.name: layer for layer in parse(network.notation).shapes(shape, network.num_classes)}
-    written = {name: (layer.output_shape, dict(layer.parameter_shapes)) for name, layer in layers.items()}
-    # Layers that were exchanged after the network was built are no longer what the notation says.
-    if call.name not in layers or written != {layer.name: _is(layer) for layer in forward.layers()}:
-        return None
-    rows, columns = layers[call.name].sees(*(place[1:] if len(place) == 3 else place))
-    return Field(rows, columns, (shape[1], shape[2]), True)
-
-
-def _is(layer: Call) -> tuple[Place, dict[str, Place]]:
-    parameters = layer.module.named_parameters(recurse=False)
-    return layer.shape, {name: tuple(parameter.shape) for name, parameter in parameters}
+    rows, columns = written.sees(*(place[1:] if len(place) == 3 else place))
+    height, width = forward.image.shape[2:]
+    return Field(rows, columns, (height, width), True)
 
 
 def _by_trying(model: nn.Module, forward: Forward, call: Call, place: Place) -> Field | None:

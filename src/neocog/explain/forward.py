@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neocog.errors import DataError, ModelError
+from neocog.errors import DataError, ModelError, NeocogError
 from neocog.explain.layers import device_of, plain_network, undisturbed, unknown_layer
-from neocog.models.trace import _first_tensor as first_tensor
+from neocog.models.trace import first_tensor, is_layer
 
 
 @dataclass(eq=False)
@@ -28,6 +28,7 @@ class Call:
         output: the tensor that it gave (the first of several), with the batch of one in front; None where it gave none.
         children: the calls made within this one, in their order.
         time: 1 for the first call of the module, 2 for the second.
+        alone: whether the output is all that it gave, not the first tensor of several.
     """
 
     name: str
@@ -36,6 +37,12 @@ class Call:
     output: Tensor | None
     children: tuple[Call, ...] = ()
     time: int = 1
+    alone: bool = True
+
+    @property
+    def module_name(self) -> str:
+        """The name of the module within the network, whichever call of it this is."""
+        return self.name.removesuffix(f":{self.time}") if self.time > 1 else self.name
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -69,7 +76,7 @@ class Forward:
         if name in calls:
             return calls[name]
         layers = [call.name for call in self.layers()]
-        if name in dict(self.network.module.named_modules()):
+        if name and name in dict(self.network.module.named_modules()):
             raise ModelError(f"{name} was not called in the forward pass. There were {', '.join(layers)}.")
         raise ModelError(unknown_layer(name, layers))
 
@@ -100,7 +107,7 @@ def record(model: nn.Module, image: Tensor) -> Forward:
     def end(module: nn.Module, inputs: Any, output: Any) -> None:
         call = stack_of_calls.pop()
         given = first_tensor(output)
-        call.output = None if given is None else given.detach().clone()
+        call.output, call.alone = None if given is None else given.detach().clone(), given is output
         stack_of_calls[-1].children += (call,)
         finished.append(call)
 
@@ -112,22 +119,17 @@ def record(model: nn.Module, image: Tensor) -> Forward:
         stack.enter_context(undisturbed(model))
         stack.enter_context(torch.no_grad())
         given = batch.detach().to(device_of(model)).clone()
-        _run(model, given if given.is_floating_point() else given.float())
+        run(model, given if given.is_floating_point() else given.float())
     if not finished:
         raise ModelError(f"{type(network).__name__} was not called by {type(model).__name__}.")
     return Forward(batch, finished[-1])
 
 
-def is_layer(module: nn.Module) -> bool:
-    """Whether a module works itself: it has no parts, or weights of its own."""
-    parts = any(True for _ in module.children())
-    return not parts or any(True for _ in module.parameters(recurse=False))
-
-
-def _run(model: nn.Module, batch: Tensor) -> None:
+def run(model: nn.Module, batch: Tensor) -> Any:
+    """Give what the model makes of a batch (N, C, H, W); raises `ModelError` where it cannot take it."""
     try:
-        model(batch)
-    except ModelError:
+        return model(batch)
+    except NeocogError:
         raise
     except Exception as error:
         shape = "x".join(map(str, batch.shape[1:]))

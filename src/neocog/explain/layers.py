@@ -13,7 +13,7 @@ from torch import nn
 from neocog.errors import ModelError
 from neocog.kernels.context import using
 from neocog.models.scaling import ScaledNetwork
-from neocog.models.trace import _evaluating as evaluating
+from neocog.models.trace import evaluating
 
 _MOST_NAMES = 40
 
@@ -46,12 +46,32 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     device = device_of(model)
     with ExitStack() as stack:
         stack.enter_context(evaluating(model))
+        stack.enter_context(_buffers_kept(model))
         stack.enter_context(using("off"))
         if torch.amp.is_autocast_available(device.type):
             stack.enter_context(torch.autocast(device.type, enabled=False))
         if device.type == "cuda":
             stack.enter_context(_whole_float32())
         yield
+
+
+@contextmanager
+def _buffers_kept(model: nn.Module) -> Iterator[None]:
+    # A layer may write into its buffers even in evaluation mode, or put others in their place.
+    kept = [
+        (module, name, buffer, buffer.clone())
+        for module in model.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
+    try:
+        yield
+    finally:
+        for module, name, buffer, before in kept:
+            module._buffers[name] = buffer
+            if not torch.equal(buffer, before):
+                with torch.no_grad():
+                    buffer.copy_(before)
 
 
 @contextmanager
@@ -63,6 +83,13 @@ def _whole_float32() -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = cudnn, matmul
+
+
+def dtype_of(model: nn.Module) -> torch.dtype:
+    """Give the type of the pixels that the model takes: that of its weights; float32 where it has none, or a scaling in
+    front."""
+    weights = () if isinstance(model, ScaledNetwork) else model.parameters()
+    return next((weight.dtype for weight in weights if weight.is_floating_point()), torch.float32)
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -26,6 +26,8 @@ _WIDTH = 11.0
 _SIDE = 2.35
 _KERNEL = 0.62
 _MOST_KERNELS = 32
+_BAR = 0.36
+_MOST_BARS = 6
 _HEAT = LinearSegmentedColormap.from_list("heat", [(0.84, 0.37, 0.0, 0.0), (0.84, 0.37, 0.0, 0.9)])
 
 
@@ -40,6 +42,7 @@ def draw(explanation: Explanation, path: str | Path) -> Path:
 def _first_section(explanation: Explanation) -> Section:
     height, width = explanation.image.shape[1:]
     tall = min(_SIDE * height / width, 2 * _SIDE)
+    bars = _BAR * len(explanation.top(_MOST_BARS))
 
     def paint(area: Area) -> None:
         panels = [_draw_image, _draw_attribution, _draw_map, _draw_probabilities]
@@ -47,7 +50,7 @@ def _first_section(explanation: Explanation) -> Section:
             left = number * (_SIDE + 0.35)
             panel(explanation, area, (left, 0.5, _SIDE if number < 3 else area.width - left, tall))
 
-    return Section(method_text(explanation), tall + 0.5, paint)
+    return Section(method_text(explanation), max(tall, bars) + 0.5, paint)
 
 
 def _draw_image(explanation: Explanation, area: Area, place: tuple[float, float, float, float]) -> None:
@@ -114,10 +117,10 @@ def _draw_unit(explanation: Explanation, area: Area, place: tuple[float, float, 
 
 
 def _draw_probabilities(explanation: Explanation, area: Area, place: tuple[float, float, float, float]) -> None:
-    left, top, width, height = place
-    bars = explanation.top(min(6, len(explanation.classes)))
+    left, top, width, _ = place
+    bars = explanation.top(_MOST_BARS)
     _caption(area, place, "the answer", "")
-    axes = area.axes(left, top, width, min(height, 0.36 * len(bars)))
+    axes = area.axes(left, top, width, _BAR * len(bars))
     axes.barh(range(len(bars)), [1.0] * len(bars), color=LINE, height=0.32)
     axes.barh(range(len(bars)), [share for _, share in bars], color=BLUE, height=0.32)
     axes.set(xlim=(0, 1), ylim=(len(bars) - 0.5, -0.75))
@@ -130,7 +133,9 @@ def _kernels_section(explanation: Explanation) -> list[Section]:
     kernels = explanation.kernels
     if kernels is None or kernels.shape[2:] == (1, 1):
         return []
-    channel, colour = kernel_channel(explanation), kernels.shape[1] == 3
+    channel = kernel_channel(explanation)
+    # Only what looks at the image itself has red, green and blue to show.
+    colour = kernels.shape[1] == len(explanation.image) == 3 and explanation.kernels_layer == explanation.layers[0].name
     if kernels.shape[1] == 1 or colour:
         shown, what = kernels[:_MOST_KERNELS], f"the kernels of {explanation.kernels_layer}"
     else:

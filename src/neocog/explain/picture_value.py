@@ -77,7 +77,9 @@ def _sum_text(step: Step) -> str:
     *parts, rest, total, bias, value = numbers_text([*sums[drawn], others, sums.sum(), step.bias, step.value], 4)
     text = f"sum {total}"
     if len(sums) > len(drawn) > 0:
-        text = f"sum {' + '.join(parts)} + {rest} (the other {len(sums) - len(drawn)} input channels) = {total}"
+        left = len(sums) - len(drawn)
+        others_text = "the other input channel" if left == 1 else f"the other {left} input channels"
+        text = f"sum {' + '.join(parts)} + {rest} ({others_text}) = {total}"
     elif len(drawn) > 1:
         text = f"sum {' + '.join(parts)} = {total}"
     return f"{text}, plus bias {bias} = {value}" if step.bias else text

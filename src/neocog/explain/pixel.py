@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import index
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from neocog.explain.finding import Finding, Place
 from neocog.explain.forward import Call, Forward, record
 from neocog.models.lenet import EuclideanRBF, Subsample, TableConv2d
 from neocog.models.network import GlobalAverage, SameConv2d, TrailingSoftmax
+from neocog.models.trace import module_text
 from neocog.steps_text import numbers_text, step_text
 from neocog.textbook.step import Step
 
@@ -185,7 +187,7 @@ def chain(forward: Forward, call: Call, place: Place) -> tuple[PixelArithmetic, 
 
 def check_place(call: Call, place: Place) -> Place:
     """Give the place as plain integers; raises `ModelError` where the call's output has no such place."""
-    shape = call.shape
+    shape, place = call.shape, whole_numbers(place)
     if call.output is None:
         raise ModelError(f"{call.name} gives no tensor, so there is no value to explain.")
     if len(place) != len(shape):
@@ -194,8 +196,23 @@ def check_place(call: Call, place: Place) -> Place:
         )
     for at, size in zip(place, shape, strict=True):
         if not 0 <= at < size:
-            raise ModelError(f"{call.name} gives {shape_words(shape)}: {place_text(tuple(place))} lies outside of it.")
-    return tuple(int(at) for at in place)
+            raise ModelError(f"{call.name} gives {shape_words(shape)}: {place_text(place)} lies outside of it.")
+    return place
+
+
+def whole_numbers(place: object) -> Place:
+    """Give the numbers of a place, one or several, of Python or of an array, as plain integers.
+
+    Raises `ModelError` for what is no whole number.
+    """
+    try:
+        return (index(place),)  # type: ignore[arg-type]  # what is none raises
+    except TypeError:
+        pass
+    try:
+        return tuple(map(index, place))  # type: ignore[call-overload]  # what is none raises
+    except TypeError:
+        raise ModelError(f"a place is one or several whole numbers, not {place!r}.") from None
 
 
 def place_text(place: Place) -> str:
@@ -216,12 +233,6 @@ def shape_words(shape: Place) -> str:
     if len(shape) == 1:
         return f"{shape[0]:,} values (0 to {shape[0] - 1})"
     return "x".join(map(str, shape))
-
-
-def module_text(module: nn.Module) -> str:
-    """Write a module on one line: whole where it has no parts, else the name of its class."""
-    parts = any(True for _ in module.children())
-    return type(module).__name__ if parts else " ".join(str(module).split())
 
 
 def _handler(module: nn.Module) -> _Handler | None:

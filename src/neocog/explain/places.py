@@ -9,7 +9,7 @@ from torch import nn
 from neocog.errors import ModelError
 from neocog.explain.finding import Place
 from neocog.explain.forward import Call, Forward
-from neocog.explain.pixel import check_place, shape_words
+from neocog.explain.pixel import check_place, shape_words, whole_numbers
 from neocog.models.lenet import TableConv2d
 
 
@@ -37,7 +37,7 @@ def choose_place(call: Call, channel: int | None, at: int | Sequence[int] | None
     """
     if call.output is None:
         raise ModelError(f"{call.name} gives no tensor, so there is no value to explain.")
-    asked = () if at is None else (at,) if isinstance(at, int) else tuple(at)
+    asked = () if at is None else whole_numbers(at)
     if len(call.shape) == 3:
         return _place_in_maps(call, channel, asked)
     if len(call.shape) == 1:

@@ -71,7 +71,7 @@ def prelu(call: Call, place: Place) -> Finding:
     assert isinstance(layer, nn.PReLU)
     weight = float(layer.weight[place[0] if layer.weight.numel() > 1 else 0])
     x = float(as_float64(call.inputs[0])[0][place])
-    value = max(0.0, x) + weight * min(0.0, x)
+    value = relu(x) + weight * min(x, 0.0)
     line = f"max(0, x) + {short(weight)} * min(0, x) of x = {short(x)} is {short(value)}"
     return Finding(value, abs(x) + abs(value), 4, lines=(line,))
 
@@ -131,6 +131,12 @@ def _normalised(x: float, mean: float, variance: float, eps: float, weight: floa
     return Finding(value, scale, 8, lines=lines)
 
 
+def relu(x: float) -> float:
+    """max(0, x), which NaN passes through as in the network."""
+    # Python's max gives its first argument where the two cannot be compared; the sum turns -0 into 0.
+    return max(x, 0.0) + 0.0
+
+
 def _sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
 
@@ -158,7 +164,7 @@ def _hardtanh(layer: nn.Module, x: float) -> float:
 
 
 ACTIVATIONS: dict[type[nn.Module], tuple[str, _Function]] = {
-    nn.ReLU: ("max(0, x)", lambda _, x: max(0.0, x)),
+    nn.ReLU: ("max(0, x)", lambda _, x: relu(x)),
     nn.ReLU6: ("min(max(0, x), 6)", _hardtanh),
     nn.LeakyReLU: ("x, or x times the slope below 0,", _leaky),
     nn.ELU: ("x, or alpha * (exp(x) - 1) below 0,", _elu),
@@ -168,8 +174,8 @@ ACTIVATIONS: dict[type[nn.Module], tuple[str, _Function]] = {
     nn.SiLU: ("x / (1 + exp(-x))", lambda _, x: x * _sigmoid(x)),
     nn.GELU: ("x * Phi(x)", _gelu),
     nn.Hardtanh: ("x within its two limits", _hardtanh),
-    nn.Hardswish: ("x * min(max(0, x + 3), 6) / 6", lambda _, x: x * min(max(0.0, x + 3), 6.0) / 6),
-    nn.Hardsigmoid: ("min(max(0, x + 3), 6) / 6", lambda _, x: min(max(0.0, x + 3), 6.0) / 6),
+    nn.Hardswish: ("x * min(max(0, x + 3), 6) / 6", lambda _, x: x * min(relu(x + 3), 6.0) / 6),
+    nn.Hardsigmoid: ("min(max(0, x + 3), 6) / 6", lambda _, x: min(relu(x + 3), 6.0) / 6),
 }
 
 

@@ -87,7 +87,7 @@ def linear_as_conv(linear: nn.Linear, input_shape: Sequence[int]) -> nn.Conv2d:
     bias = linear.bias is not None
     # on "meta" nothing is drawn from the user's random generator
     conv = nn.Conv2d(channels, linear.out_features, (height, width), bias=bias, device="meta")
-    conv.weight = nn.Parameter(linear.weight.detach().clone().view(-1, channels, height, width))
+    conv.weight = nn.Parameter(linear.weight.detach().reshape(-1, channels, height, width).clone())
     if bias:
         conv.bias = nn.Parameter(linear.bias.detach().clone())
     return conv

@@ -53,28 +53,23 @@ def trace(model: nn.Module, input_shape: tuple[int, ...]) -> list[TracedLayer]:
 
     def record(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            made = _layer(name, module, _first_tensor(output), _own_parameters(module, counted), called=True)
-            came = _first_tensor(inputs)
+            made = _layer(name, module, first_tensor(output), _own_parameters(module, counted), called=True)
+            came = first_tensor(inputs)
             layers.append(made if came is None else replace(made, input_shape=tuple(came.shape[1:])))
 
         return hook
 
     with ExitStack() as stack:
-        for name, module in _layers(model):
-            stack.callback(module.register_forward_hook(record(name)).remove)
-        stack.enter_context(_evaluating(model))
+        for name, module in model.named_modules():
+            if is_layer(module):
+                stack.callback(module.register_forward_hook(record(name)).remove)
+        stack.enter_context(evaluating(model))
         _run(model, input_shape)
     for name, module in model.named_modules():
         rest = _own_parameters(module, counted)
         if rest:
             layers.append(_layer(name, module, None, rest, called=False))
     return layers
-
-
-def _layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    for name, module in model.named_modules():
-        if not any(True for _ in module.children()) or any(True for _ in module.parameters(recurse=False)):
-            yield name, module
 
 
 def _run(model: nn.Module, input_shape: tuple[int, ...]) -> None:
@@ -96,8 +91,30 @@ def _run(model: nn.Module, input_shape: tuple[int, ...]) -> None:
         ) from error
 
 
+def is_layer(module: nn.Module) -> bool:
+    """Whether a module works itself: it has no parts, or parameters of its own."""
+    return _is_leaf(module) or any(True for _ in module.parameters(recurse=False))
+
+
+def module_text(module: nn.Module) -> str:
+    """Write a module on one line: whole where it has no parts, else the name of its class."""
+    return " ".join(str(module).split()) if _is_leaf(module) else type(module).__name__
+
+
+def first_tensor(value: object) -> Tensor | None:
+    """Give the first tensor of what a module took or gave: itself, or in tuples, lists and mappings, however deep."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
+    if isinstance(value, tuple | list):
+        return next((tensor for tensor in map(first_tensor, value) if tensor is not None), None)
+    return None
+
+
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Set every module to evaluation; afterwards each has the training flag that it had."""
     # The flags are set directly: a train() or eval() of the user's own may do more than that.
     flags = [(module, module.training) for module in model.modules()]
     try:
@@ -107,6 +124,10 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, flag in flags:
             module.training = flag
+
+
+def _is_leaf(module: nn.Module) -> bool:
+    return not any(True for _ in module.children())
 
 
 def _refuse_lazy(model: nn.Module) -> None:
@@ -128,10 +149,9 @@ def _own_parameters(module: nn.Module, counted: set[int]) -> list[nn.Parameter]:
 def _layer(
     name: str, module: nn.Module, output: Tensor | None, parameters: list[nn.Parameter], *, called: bool
 ) -> TracedLayer:
-    leaf = not any(True for _ in module.children())
     return TracedLayer(
         name=name or type(module).__name__,
-        text=" ".join(str(module).split()) if leaf else type(module).__name__,
+        text=module_text(module),
         output_shape=None if output is None else tuple(output.shape[1:]),
         parameters=sum(p.numel() for p in parameters),
         trainable=sum(p.numel() for p in parameters if p.requires_grad),
@@ -140,16 +160,6 @@ def _layer(
         parameter_bytes=sum(p.numel() * p.element_size() for p in parameters),
         called=called,
     )
-
-
-def _first_tensor(output: object) -> Tensor | None:
-    if isinstance(output, Tensor):
-        return output
-    if isinstance(output, Mapping):
-        output = tuple(output.values())
-    if isinstance(output, tuple | list):
-        return next((tensor for tensor in map(_first_tensor, output) if tensor is not None), None)
-    return None
 
 
 def _macs(module: nn.Module, output: Tensor) -> int:

@@ -57,8 +57,7 @@ def plot_mistakes(
 
 def plot_top_losses(images: ImageSet, evaluation: Evaluation, path: Path | str, *, title: str, most: int = 36) -> Path:
     """Draw the wrong answers of an evaluation of `images` that have the largest loss, largest first; gives `path`."""
-    order = evaluation.top_losses(evaluation.images)
-    chosen = order[evaluation.predicted[order] != evaluation.labels[order]][:most]
+    chosen = evaluation.wrong_by_loss()[:most]
     return plot_mistakes(
         images.images[torch.from_numpy(chosen)],
         [evaluation.classes[label] for label in evaluation.labels[chosen]],

@@ -27,7 +27,7 @@ _SHORT_LEGEND: dict[Language, str] = {
         "[docs/reproduction.md](docs/reproduction.md) has the whole table and the curves."
     ),
     "ko": (
-        f"{TEST_MARK} 출처와 같이 테스트 세트로 검증했습니다. 여러 에포크 가운데 가장 좋은 수치는 "
+        f"{TEST_MARK} 출처와 같이 테스트셋으로 검증했습니다. 여러 에포크 가운데 가장 좋은 수치는 "
         f"실제보다 조금 좋게 나옵니다. {ASSUMED_MARK} 출처에 나와 있지 않은 설정은 가정했습니다. "
         "전체 표와 곡선은 [docs/reproduction.md](docs/reproduction.md)에 있습니다."
     ),

@@ -44,13 +44,16 @@ def scaled_tanh_backward(grad: ArrayLike, x: ArrayLike) -> Array:
 
 def sigmoid(x: ArrayLike) -> Array:
     """1 / (1 + exp(-x)), from 0 to 1."""
-    # the same function, without exp(1000)
-    return 0.5 * (1 + tanh(0.5 * floats(x)))
+    x = floats(x)
+    # below 0 the same fraction times exp(x) / exp(x), without exp(1000)
+    power = np.exp(-np.abs(x))
+    probability: Array = np.where(x < 0, power, 1.0) / (1 + power)
+    return probability
 
 
 def sigmoid_backward(grad: ArrayLike, x: ArrayLike) -> Array:
-    """The derivative is sigmoid(x) * (1 - sigmoid(x))."""
-    return floats(grad) * sigmoid(x) * (1 - sigmoid(x))
+    """The derivative is sigmoid(x) * (1 - sigmoid(x)), and 1 - sigmoid(x) is sigmoid(-x)."""
+    return floats(grad) * sigmoid(x) * sigmoid(-floats(x))
 
 
 def softmax(logits: ArrayLike) -> Array:

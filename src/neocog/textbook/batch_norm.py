@@ -89,9 +89,8 @@ def running_statistics(
     if values < 2:
         raise NeocogError(f"a variance needs at least two values a channel; x is {x.shape}.")
     unbiased = batch_variance * values / (values - 1)
-    return (1 - momentum) * floats(mean) + momentum * batch_mean, (1 - momentum) * floats(
-        variance
-    ) + momentum * unbiased
+    kept = 1 - momentum
+    return kept * floats(mean) + momentum * batch_mean, kept * floats(variance) + momentum * unbiased
 
 
 def _statistics(x: Array) -> tuple[Array, Array]:

@@ -110,7 +110,8 @@ def taking_part(
     Raises:
         NeocogError: settings that do not fit.
     """
-    windows = slide((size,) if isinstance(size, int) else tuple(size), kernel, stride, padding, dilation)
+    lengths = (size,) if isinstance(size, int | np.integer) else tuple(size)
+    windows = slide(lengths, kernel, stride, padding, dilation)
     counts = windows.pad(np.zeros(windows.size))
     for _, taps in windows:
         counts[taps] += 1

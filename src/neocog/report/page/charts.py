@@ -72,9 +72,10 @@ def reliability_chart(bins: Sequence[tuple[float, float, int]], *, told: str) ->
         # Few images say little: their bar is narrow.
         wide = 4 + 14 * math.sqrt(count / most)
         across, top, foot = _across(x, confidence), _up(y, right), _up(y, 0.0)
+        noun = "image" if count == 1 else "images"
         parts.append(
             f'<rect class="bar" x="{across - wide / 2:.1f}" y="{top:.1f}" width="{wide:.1f}" '
-            f'height="{foot - top:.1f}"><title>{count:,} images of {percent(confidence)}: {percent(right)} right'
+            f'height="{foot - top:.1f}"><title>{count:,} {noun} of {percent(confidence)}: {percent(right)} right'
             f"</title></rect>"
         )
         parts.append(f'<path class="gap" d="M{across:.1f} {top:.1f}V{_up(y, confidence):.1f}"/>')

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from neocog import __version__
 from neocog.comparison.words import about_text, cautions, differences_about, figures_rows, inside, pairs_rows
-from neocog.files import write_whole
+from neocog.report.page.frame import page_environment, write_page
 from neocog.report.page.pictures import image_uri
 
 if TYPE_CHECKING:
@@ -39,19 +36,7 @@ def write_comparison(path: Path | str, found: Comparison) -> Path:
     The file holds everything that it shows: it asks no network for anything and runs no script. Raises `NeocogError`
     where it cannot be written; what stood there then stays.
     """
-    write_whole(path, _render(found))
-    return Path(path)
-
-
-def _render(found: Comparison) -> str:
-    # Names of classes, files and folders are a user's: everything is escaped.
-    environment = Environment(
-        loader=PackageLoader("neocog.report.page", "."),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     grid = environment.from_string(_GRID)
 
     def as_table(given: tuple[Sequence[str], Sequence[Sequence[str]], Sequence[str]]) -> Markup:
@@ -61,7 +46,10 @@ def _render(found: Comparison) -> str:
 
     shown = found.differences[:_MOST]
     height, width = found.images.sets[0].images.shape[2:]
-    return environment.get_template("comparison.html").render(
+    return write_page(
+        path,
+        "comparison.html",
+        environment,
         found=found,
         title=" · ".join(item.name for item in found.compared),
         about=about_text(found),
@@ -74,8 +62,6 @@ def _render(found: Comparison) -> str:
         height=height,
         width=width,
         grid=as_table,
-        style=Markup(resources.files("neocog.report.page").joinpath("style.css").read_text(encoding="utf-8")),
-        version=__version__,
     )
 
 

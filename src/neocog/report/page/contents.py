@@ -165,8 +165,8 @@ def _figures(subject: Subject) -> tuple[Figure, ...]:
         Figure(
             "accuracy",
             f"{100 * evaluation.accuracy:.2f} %",
-            f"{evaluation.correct:,} of {evaluation.images:,} images; 95 % interval {100 * low:.2f} to "
-            f"{100 * high:.2f} %",
+            f"{evaluation.correct:,} of {evaluation.images:,} images; 95\N{NO-BREAK SPACE}% interval "
+            f"{100 * low:.2f} to {100 * high:.2f}\N{NO-BREAK SPACE}%",
         ),
         Figure("F1", f"{100 * macro.f1:.2f} %", "mean over the classes"),
         Figure("loss", f"{evaluation.loss:.4f}", "mean cross entropy; 0 is perfect"),
@@ -174,7 +174,7 @@ def _figures(subject: Subject) -> tuple[Figure, ...]:
         Figure("parameters", f"{parameters:,}", f"{parameters * 4 / 2**20:.2f} MB as float32"),
     ]
     if evaluation.seconds:
-        one = f"; one alone takes {evaluation.milliseconds:.2g} ms" if evaluation.milliseconds else ""
+        one = f"; one alone takes {evaluation.milliseconds:.2g}\N{NO-BREAK SPACE}ms" if evaluation.milliseconds else ""
         found.append(Figure("speed", f"{evaluation.images / evaluation.seconds:,.0f}", f"images a second{one}"))
     return tuple(found)
 

@@ -95,7 +95,7 @@ def _environment(classifier: Classifier, recipe: Recipe | None, run: Run | None)
         train = recipe.train
         pairs.append(
             ("device", f"{train.device}, {train.precision}, {train.memory_format}, kernels {train.kernels}, "
-             f"{train.threads} threads")
+             f"{train.threads} thread{'' if train.threads == 1 else 's'}")
         )  # fmt: skip
     lines = _log_lines(run)
     if lines:

@@ -17,10 +17,14 @@ from neocog.report.page.pictures import image_uri, shaded, where
 if TYPE_CHECKING:
     from neocog.classifier import Classifier
     from neocog.evaluation import Evaluation
+    from neocog.explain.attribution import Method
 
 MOST = 12
-_GRAD_CAM = "Grad-CAM (Selvaraju et al., 2017)"
-_GRADIENTS = "integrated gradients (Sundararajan et al., 2017)"
+_METHODS: dict[Method, str] = {
+    "gradcam": "Grad-CAM (Selvaraju et al., 2017)",
+    "integrated-gradients": "integrated gradients (Sundararajan et al., 2017)",
+    "occlusion": "occlusion (Zeiler, Fergus, 2014)",
+}
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,8 @@ class Answer:
 
 def worst_first(evaluation: Evaluation) -> NDArray[np.int64]:
     """Give the indices of the wrong answers by their loss, highest first; without any, those of all answers."""
-    order = evaluation.top_losses(evaluation.images)
-    wrong = order[evaluation.predicted[order] != evaluation.labels[order]]
-    return wrong if len(wrong) else order
+    wrong = evaluation.wrong_by_loss()
+    return wrong if len(wrong) else evaluation.top_losses(evaluation.images)
 
 
 def worst_answers(classifier: Classifier, images: ImageSet, evaluation: Evaluation) -> tuple[tuple[Answer, ...], str]:
@@ -60,7 +63,7 @@ def worst_answers(classifier: Classifier, images: ImageSet, evaluation: Evaluati
     )
     wrong = evaluation.images - evaluation.correct
     if wrong:
-        first = f"The network is wrong about {wrong:,} of {evaluation.images:,} images. "
+        first = f"The network answers {wrong:,} of {evaluation.images:,} images wrongly. "
         first += f"These {len(answers)} have the highest loss. " if wrong > len(answers) else ""
     else:
         first = f"There is no mistake among the {evaluation.images:,} images. These right answers were the least sure. "
@@ -70,18 +73,16 @@ def worst_answers(classifier: Classifier, images: ImageSet, evaluation: Evaluati
 def _attributions(
     classifier: Classifier, pixels: torch.Tensor, targets: torch.Tensor
 ) -> tuple[NDArray[np.float32] | None, str]:
-    from neocog.explain.attribution import grad_cam, integrated_gradients
+    from neocog.explain.attribution import integrated_gradients, usual_attribution
 
-    convolves = any(isinstance(module, torch.nn.Conv2d) for module in classifier.network.modules())
-    maps, name = torch.zeros(len(pixels), *pixels.shape[2:]), _GRADIENTS
     try:
-        if convolves:
-            maps, name = grad_cam(classifier.model, pixels.float(), targets), _GRAD_CAM
+        maps, method = usual_attribution(classifier.model, pixels, targets)
+        maps, name = maps.clamp(min=0), _METHODS[method]
         # Grad-CAM may find that nothing speaks for a class when a whole map is weighed by one number.
         empty = maps.flatten(1).amax(1) <= 0
-        if empty.any():
-            maps[empty] = integrated_gradients(classifier.model, pixels[empty].float(), targets[empty]).clamp(min=0)
-            name = name if not convolves else f"{name}, and where that finds nothing by {_GRADIENTS}"
+        if method == "gradcam" and empty.any():
+            maps[empty] = integrated_gradients(classifier.model, pixels[empty], targets[empty]).clamp(min=0)
+            name += f", and where that finds nothing by {_METHODS['integrated-gradients']}"
     except NeocogError as error:
         return None, f"Where the network looked cannot be shown: {error}"
     return maps.numpy().astype(np.float32), (
