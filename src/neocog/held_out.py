@@ -49,6 +49,9 @@ def images_to_evaluate(
             f"{recipe.data.source} no longer holds the images that this classifier was trained on, so the part that "
             "was set aside is lost. Evaluate on images that took no part in training: give a folder of them."
         )
+    if on_skip is not None:
+        for skipped in data.skipped:
+            on_skip(skipped)
     return held_out, part
 
 

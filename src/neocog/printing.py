@@ -121,6 +121,11 @@ def accuracy_text(accuracy: float, images: int, interval: Sequence[float]) -> st
     return f"{100 * accuracy:.2f} % of {images:,} {noun} (95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
 
 
+def cut(text: str, columns: int) -> str:
+    """Cut a text to at most `columns` columns of a terminal, ending in "…" where it is cut."""
+    return text if cell_len(text) <= columns else chop_cells(text, columns - 1)[0].rstrip() + "…"
+
+
 def _label(answer: Any) -> str:
     return f"unsure ({answer.label}?)" if answer.unsure else str(answer.label)
 

@@ -222,8 +222,6 @@ def _total(step: Step, digits: int) -> str:
 def _of_window(step: Step, digits: int) -> str:
     total = float(step.products.sum())
     value, summed = numbers_text([step.value], digits)[0], numbers_text([total], digits)[0]
-    if step.value == step.products.max():
-        return f"largest {value}"
-    if math.isclose(step.value, total + step.bias, rel_tol=1e-9, abs_tol=1e-12):
-        return f"sum {value}"
-    return f"mean {value}" if not step.value else f"mean {summed} / {round(total / step.value)} = {value}"
+    if step.kind == "mean":
+        return f"mean {summed} / {step.divisor} = {value}"
+    return f"{step.kind} {value}"

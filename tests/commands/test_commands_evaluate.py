@@ -72,6 +72,15 @@ def test_what_is_wrong_with_the_images_is_found_before_anything_is_written(evalu
     assert (tmp_path / "run" / "best.safetensors").read_bytes() == trained
 
 
+def test_images_of_a_single_class_can_be_judged(evaluate: Run, tmp_path: Path) -> None:
+    (tmp_path / "sevens" / "7").mkdir(parents=True)
+    for number in range(2):
+        Image.new("L", (8, 8), 80 * number).save(tmp_path / "sevens" / "7" / f"{number}.png")
+    done = evaluate("run", "sevens", "--format", "json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["images"] == 2
+
+
 def test_a_folder_named_by_a_dot_is_called_by_its_name(
     evaluate: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

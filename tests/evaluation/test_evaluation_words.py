@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
 from neocog.evaluation import Evaluation
 from neocog.evaluation.words import calibration_text, class_table, evaluation_text
@@ -55,3 +56,11 @@ def test_a_temperature_is_named(pets: Evaluation) -> None:
 def test_what_was_not_measured_is_not_said(pets: Evaluation) -> None:
     assert "speed" not in evaluation_text(replace(pets, seconds=None), "pets")
     assert "alone" not in evaluation_text(replace(pets, milliseconds=None), "pets")
+
+
+def test_long_names_leave_room_for_the_figures(pets: Evaluation) -> None:
+    names = tuple(f"{name}, of which there is a great deal to say {'해바라기' * 9}" for name in pets.classes)
+    lines = evaluation_text(replace(pets, classes=names), "pets").splitlines()
+    table = lines[lines.index("") + 1 :]
+    assert all(cell_len(line) <= 130 for line in table[: len(names) + 1])
+    assert "…" in table[1]

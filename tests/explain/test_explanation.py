@@ -343,3 +343,29 @@ def test_an_empty_grad_cam_is_said_to_be_empty() -> None:
     found = explain(network, edge(), method="gradcam")
     assert not found.attribution.any()
     assert "Grad-CAM at relu1: nothing speaks for 1, taken over the whole map" in found.text()
+
+
+def test_the_kernels_are_those_that_the_value_comes_from_else_those_of_the_first_layer() -> None:
+    network = nc.build(
+        "conv 4 3x3 same | relu | conv 6 3x3 same | batchnorm | relu | globalavgpool | linear 6", (1, 8, 8), 6, seed=0
+    )
+    image = torch.rand(1, 8, 8)
+    found = {name: explain(network, image, layer=name) for name in ("conv2", "relu2", "globalavgpool1", "linear1")}
+    for name in ("conv2", "relu2", "globalavgpool1"):
+        assert found[name].kernels_layer == "conv2"
+        assert found[name].kernels_channel == found[name].pixel.place[0]
+    assert (found["linear1"].kernels_layer, found["linear1"].kernels_channel) == ("conv1", None)
+
+
+def test_the_mean_of_a_whole_map_is_written_out() -> None:
+    network = nc.build("conv 2 1x1 | globalavgpool | linear 2", (1, 2, 3), 2, seed=0)
+    text = explain(network, torch.rand(1, 2, 3), layer="globalavgpool1").text()
+    assert re.search(r"mean -?[\d.]+ / 6 = -?[\d.]+\n +the network says \S+: equal", text)
+
+
+def test_an_array_is_an_image_too() -> None:
+    network = nc.build("conv 2 3x3 | flatten | linear 2", (1, 4, 4), 2, seed=0)
+    image = np.random.default_rng(0).random((1, 4, 4))
+    assert explain(network, image).text() == explain(network, torch.tensor(image, dtype=torch.float32)).text()
+    with pytest.raises(DataError, match="tensor or an array"):
+        explain(network, image.tolist())  # type: ignore[arg-type]

@@ -184,3 +184,9 @@ def test_a_linear_layer_whose_weight_is_a_transposed_one_is_rewritten_too() -> N
     linear.weight = nn.Parameter(torch.randn(12, 5).t())
     x = torch.randn(2, 3, 2, 2)
     torch.testing.assert_close(linear_as_conv(linear, (3, 2, 2))(x).flatten(1), linear(x.flatten(1)))
+
+
+@pytest.mark.parametrize("layer", [nn.ConvTranspose2d(3, 4, 3), nn.Linear(3, 4)], ids=str)
+def test_another_kind_of_layer_is_refused(layer: nn.Module) -> None:
+    with pytest.raises(ModelError, match=f"expected a convolution, nn.Conv2d, got {type(layer).__name__}"):
+        conv_as_linear(layer, (3, 8, 8))  # type: ignore[arg-type]

@@ -112,6 +112,13 @@ def test_files_that_were_left_out_are_named(photographs_run: Path) -> None:
     assert "not" in skipped[1] or "cut" in skipped[1] or "truncated" in skipped[1]
 
 
+def test_evaluating_a_runs_own_data_names_the_files_that_were_left_out(photographs_run: Path) -> None:
+    found = list[Skipped]()
+    nc.load(photographs_run).images_to_evaluate(on_skip=found.append)
+    assert [(item.path, item.reason) for item in found] == nc.Run(photographs_run).skipped
+    assert any(item.path.endswith("broken & <i>.jpg") for item in found)
+
+
 @pytest.mark.parametrize("fixture", ["photographs_run", "digits_run"])
 def test_a_report_is_small_and_holds_everything(fixture: str, request: pytest.FixtureRequest) -> None:
     file = request.getfixturevalue(fixture) / "report.html"

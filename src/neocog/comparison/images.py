@@ -145,7 +145,7 @@ class _Loader:
 
     def _found(self, groups: str | None) -> Source:
         if groups not in self._sources:
-            self._sources[groups] = find_source(str(self.source), groups=groups)
+            self._sources[groups] = find_source(str(self.source), groups=groups, to_train=False)
         return self._sources[groups]
 
 

@@ -22,14 +22,14 @@ _PARTS: dict[str, Part] = {
 _LAYOUT = "Put the images of each class into a folder of its own: root/cats/1.jpg, root/dogs/2.jpg."
 
 
-def folder_source(root: Path, groups: str | None = None) -> Source:
+def folder_source(root: Path, groups: str | None = None, *, to_train: bool = True) -> Source:
     """The labelled files of the folder `root`; `groups` is a pattern on their names.
 
     Everything below a class folder belongs to the class. Hidden files and the litter of operating systems are
     passed over; other files that are not images are reported as skipped. Raises `DataError` where the layout
-    is not one of the two.
+    is not one of the two, or there is only one class to train on.
     """
-    reader = _Reader(root)
+    reader = _Reader(root, to_train)
     parts = reader.part_folders()
     if parts is None:
         reader.read_part(root, "train")
@@ -49,8 +49,8 @@ def folder_source(root: Path, groups: str | None = None) -> Source:
 class _Reader:
     """What has been found so far in one folder."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, to_train: bool) -> None:
+        self.root, self.to_train = root, to_train
         self.items: list[Item] = []
         self.classes: set[str] = set()
         self.skipped: list[Skipped] = []
@@ -101,7 +101,7 @@ class _Reader:
             self._read_class(path, part)
         if len(self.items) == before:
             raise DataError(f"{folder} has {len(classes)} class folders, but no images in them. {_LAYOUT}")
-        if len(classes) == 1 and part == "train":
+        if len(classes) == 1 and part == "train" and self.to_train:
             self._refuse_single(classes[0])
 
     def _read_class(self, folder: Path, part: Part) -> None:

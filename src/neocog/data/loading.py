@@ -68,7 +68,7 @@ def load_images(
     classes; a class that the classifier does not know is a `DataError`. `on_skip` hears of each file that is
     left out.
     """
-    found = find_source(source, progress=progress)
+    found = find_source(source, progress=progress, to_train=False)
     rows = _part(found, split)
     known = {normal(name): place for place, name in enumerate(classes)}
     unknown = [found.classes[label] for label in np.unique(found.labels[rows]) if found.classes[label] not in known]
@@ -90,10 +90,13 @@ def load_images(
     return ImageSet(torch.from_numpy(images[: len(kept)]), labels, tuple(classes), readable.files)
 
 
-def find_source(name: str, *, groups: str | None = None, progress: Progress | None = None) -> Source:
+def find_source(
+    name: str, *, groups: str | None = None, progress: Progress | None = None, to_train: bool = True
+) -> Source:
     """The source called `name`: a data set known by name, so that a recipe means the same everywhere, or a path.
 
-    `groups` is the pattern or column of `[data]`. Raises `DataError` where there is none, or it has no groups.
+    `groups` is the pattern or column of `[data]`. A folder with a single class will do unless it is `to_train`.
+    Raises `DataError` where there is none, or it has no groups.
     """
     if not name.strip():
         raise DataError("no data set is given: name one, such as mnist, or give the path of a folder of images.")
@@ -105,7 +108,7 @@ def find_source(name: str, *, groups: str | None = None, progress: Progress | No
             note = f"{name} is the data set of that name; for what lies at {path.absolute()} write ./{name}."
             source = replace(source, notes=(*source.notes, note))
     elif path.is_dir():
-        source = idx_source(path) if is_idx_folder(path) else folder_source(path, groups)
+        source = idx_source(path) if is_idx_folder(path) else folder_source(path, groups, to_train=to_train)
     elif path.is_file():
         if path.suffix.lower() not in (".csv", ".tsv", ".txt"):
             raise DataError(

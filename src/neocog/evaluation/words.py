@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from neocog.evaluation.answers import Evaluation
 from neocog.evaluation.classes import ClassFigures, macro_figures
-from neocog.printing import accuracy_text, table
+from neocog.printing import accuracy_text, cut, table
 
 _CONFUSIONS = 5
+_WIDEST_NAME = 32  # columns
 # Below this error the probabilities can be used as they are; from fewer images an error itself is hardly known.
 _SMALL_ERROR, _FEW_IMAGES = 0.02, 500
 
 
 def evaluation_text(evaluation: Evaluation, about: str) -> str:
     """Say all of an evaluation: figures, classes, confusions. `about` names the images."""
+    # Long names would push the figures out of sight.
+    evaluation = replace(evaluation, classes=tuple(cut(name, _WIDEST_NAME) for name in evaluation.classes))
     classes = evaluation.per_class()
     parts = [
         f"{about}: accuracy {accuracy_text(evaluation.accuracy, evaluation.images, evaluation.interval)}, "

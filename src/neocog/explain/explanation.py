@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,8 +61,10 @@ class Explanation:
         chain: the arithmetic of one of its values, from the layer with a window that it comes from to the last
             activation behind it; `pixel` is the layer's own.
         field: the pixels of the image that the value sees; None where none do.
-        kernels: the weights of the layer, or of the nearest one that has kernels, (out, in, height, width); or None.
+        kernels: weights, (out, in, height, width): of the layer that is looked at, or of the one whose channels it goes
+            on with, such as a pool; else of the first convolution; None without any.
         kernels_layer: the name of that layer.
+        kernels_channel: which of the kernels the value comes from; None where it comes from no single one.
         method: how the attribution was computed.
         attribution: float32 (H, W): which pixels speak for the target, and (below 0) against it.
         attribution_layer: the layer whose maps Grad-CAM used; empty for the other methods.
@@ -79,6 +82,7 @@ class Explanation:
     field: Field | None
     kernels: Floats | None
     kernels_layer: str
+    kernels_channel: int | None
     method: Method
     attribution: Floats
     attribution_layer: str = ""
@@ -124,7 +128,7 @@ class Explanation:
 
 def explain(
     model: nn.Module,
-    image: Tensor,
+    image: Tensor | NDArray[Any],
     *,
     layer: str | None = None,
     channel: int | None = None,
@@ -139,7 +143,7 @@ def explain(
 
     Args:
         model: any module that takes images (N, C, H, W) and gives logits (N, K).
-        image: what the model takes, (C, H, W), uint8 or float.
+        image: what the model takes, a tensor or an array (C, H, W), uint8 or float.
         layer: the layer to look at; left out, the first convolution, or else the first layer with weights.
         channel: a channel of its output; left out, the one that fired most.
         at: (row, column) in that channel, or the number of a unit of a flat layer; left out, where it fired most.
@@ -156,7 +160,7 @@ def explain(
     """
     if method is not None and method not in METHODS:
         raise ModelError(f"no method is called {method!r}; there are {', '.join(METHODS)}.")
-    given = image if image.is_floating_point() else image.to(torch.float32)
+    given = _as_floats(image)
     forward = record(model, given)
     probabilities = _probabilities(forward, temperature)
     names = tuple(classes) if classes is not None else tuple(map(str, range(len(probabilities))))
@@ -166,7 +170,7 @@ def explain(
     call = choose_layer(forward, layer)
     place = choose_place(call, channel, at)
     used, cam_layer, attribution = _attribution(method, model, forward, goal)
-    kernels_layer, kernels = _kernels(forward, call)
+    convolution, same = _convolution(forward, call)
     return Explanation(
         image=forward.image[0].detach().cpu().to(torch.float32).numpy(),
         classes=names,
@@ -176,14 +180,23 @@ def explain(
         layer=call.name,
         chain=chain(forward, call, place),
         field=field_of(model, forward, call, place),
-        kernels=kernels,
-        kernels_layer=kernels_layer,
+        kernels=None if convolution is None else _weights(convolution.module),
+        kernels_layer="" if convolution is None else convolution.name,
+        kernels_channel=place[0] if same else None,
         method=used,
         attribution=attribution,
         attribution_layer=cam_layer,
         scaling=_scaling(model),
         source=source,
     )
+
+
+def _as_floats(image: Tensor | NDArray[Any]) -> Tensor:
+    if not isinstance(image, Tensor | np.ndarray):
+        raise DataError(f"expected an image as a tensor or an array (C, H, W); got {type(image).__name__}.")
+    given = torch.as_tensor(image)
+    # PyTorch's networks are in float32 as a rule, NumPy's numbers in float64.
+    return given if given.is_floating_point() and isinstance(image, Tensor) else given.to(torch.float32)
 
 
 def _probabilities(forward: Forward, temperature: float) -> NDArray[np.float64]:
@@ -246,17 +259,28 @@ def _values(output: Tensor) -> Floats:
     return values
 
 
-def _kernels(forward: Forward, call: Call) -> tuple[str, Floats | None]:
-    """Give the kernels of the call's layer, or of the nearest before it that has some, or of the first of all."""
+def _convolution(forward: Forward, call: Call) -> tuple[Call | None, bool]:
+    """Give the convolution whose kernels to show, and whether its channels are those of the call.
+
+    It is the call itself, or the one before it with nothing between that mixes channels; else the first of all.
+    """
     layers = forward.layers()
-    at = layers.index(call) if call in layers else 0
-    for layer in [*reversed(layers[: at + 1]), *layers[at + 1 :]]:
-        module = layer.module
-        if isinstance(module, nn.Conv2d):
-            return layer.name, module.weight.detach().to("cpu", torch.float32).numpy()
-        if isinstance(module, TableConv2d):
-            return layer.name, _full_kernels(module)
-    return "", None
+    before = layers[: layers.index(call) + 1] if call in layers else []
+    for layer in reversed(before):
+        if isinstance(layer.module, nn.Conv2d | TableConv2d):
+            return layer, True
+        mixes = any(weight.ndim > 1 for weight in layer.module.parameters(recurse=False))
+        if mixes or not layer.inputs or layer.inputs[0].shape[1:2] != layer.shape[:1]:
+            break
+    return next((layer for layer in layers if isinstance(layer.module, nn.Conv2d | TableConv2d)), None), False
+
+
+def _weights(module: nn.Module) -> Floats:
+    if isinstance(module, TableConv2d):
+        return _full_kernels(module)
+    assert isinstance(module, nn.Conv2d)
+    weights: Floats = module.weight.detach().to("cpu", torch.float32).numpy()
+    return weights
 
 
 def _full_kernels(layer: TableConv2d) -> Floats:

@@ -15,7 +15,7 @@ from neocog.explain.colours import SIGNED, show_image, show_map
 from neocog.explain.picture_maps import maps_section
 from neocog.explain.picture_value import value_section
 from neocog.explain.sheet import MARGIN, Area, Section, draw_sheet
-from neocog.explain.text import answer_text, kernel_channel, method_text
+from neocog.explain.text import answer_text, method_text
 from neocog.report.canvas import BLUE, GRAY, INK, LINE, ORANGE
 from neocog.report.fonts import shorten
 
@@ -28,6 +28,7 @@ _KERNEL = 0.62
 _MOST_KERNELS = 32
 _BAR = 0.36
 _MOST_BARS = 6
+_WIDEST_HEAD = 30  # columns, above a picture
 _HEAT = LinearSegmentedColormap.from_list("heat", [(0.84, 0.37, 0.0, 0.0), (0.84, 0.37, 0.0, 0.9)])
 
 
@@ -56,7 +57,7 @@ def _first_section(explanation: Explanation) -> Section:
 def _draw_image(explanation: Explanation, area: Area, place: tuple[float, float, float, float]) -> None:
     axes = area.axes(*place)
     show_image(axes, explanation.image)
-    _caption(area, place, "the image", f"boxed: what one value of {explanation.layer} sees")
+    _caption(area, place, "the image", "boxed: what the value on the right sees")
     if explanation.field is not None:
         (top, bottom), (left, right) = explanation.field.inside
         box = Rectangle(
@@ -101,7 +102,8 @@ def _draw_map(explanation: Explanation, area: Area, place: tuple[float, float, f
         (column - size / 2, row - size / 2), size, size, fill=False, edgecolor=colour, linewidth=2, clip_on=False
     )
     axes.add_patch(mark)
-    _caption(area, place, f"channel {channel} of {explanation.layer}", f"boxed: the value {value.output:.4g}")
+    head = shorten(f"channel {channel} of {explanation.layer}", _WIDEST_HEAD)
+    _caption(area, place, head, f"boxed: the value {value.output:.4g}")
 
 
 def _draw_unit(explanation: Explanation, area: Area, place: tuple[float, float, float, float]) -> None:
@@ -133,7 +135,7 @@ def _kernels_section(explanation: Explanation) -> list[Section]:
     kernels = explanation.kernels
     if kernels is None or kernels.shape[2:] == (1, 1):
         return []
-    channel = kernel_channel(explanation)
+    channel = explanation.kernels_channel or 0
     # Only what looks at the image itself has red, green and blue to show.
     colour = kernels.shape[1] == len(explanation.image) == 3 and explanation.kernels_layer == explanation.layers[0].name
     if kernels.shape[1] == 1 or colour:

@@ -65,8 +65,7 @@ def _words(part: PixelArithmetic) -> list[str]:
     if step is not None and step.kernel is not None:
         lines.append(_sum_text(step))
     elif step is not None:
-        kind = "largest" if step.value == step.window.max() else "mean"
-        lines.append(f"{kind} {numbers_text([step.value], 4)[0]}")
+        lines.append(f"{step.kind} {numbers_text([step.value], 4)[0]}")
     return [*lines, part.verdict()]
 
 

@@ -105,7 +105,8 @@ class PixelArithmetic:
 
     def text(self, *, digits: int = 2, width: int = 110) -> str:
         """Write the arithmetic out as plain lines, ending with what the network says."""
-        windowed = self.step is not None and len(self.place) == len(self.size) + 1
+        # A linear layer's window is its whole input, too long to be drawn.
+        windowed = self.step is not None and (len(self.place) == len(self.size) + 1 or self.step.kind != "sum")
         head = self.layer if windowed else f"{self.layer}, {place_text(self.place)}"
         lines = [f"{head}: {self.module}", *(f"  {line}" for line in self.lines)]
         if self.step is not None and windowed:

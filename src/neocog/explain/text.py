@@ -75,7 +75,7 @@ def _kernels(explanation: Explanation) -> str:
     kernels = explanation.kernels
     if kernels is None or max(kernels.shape[2:]) > _LARGEST_KERNEL or kernels.shape[2:] == (1, 1):
         return ""
-    channel = kernel_channel(explanation)
+    channel = explanation.kernels_channel or 0
     if kernels.shape[1] == 1:
         shown, names = kernels[:, 0], [str(number) for number in range(len(kernels))]
         what = f"the kernels of {explanation.kernels_layer}"
@@ -87,14 +87,6 @@ def _kernels(explanation: Explanation) -> str:
     blocks = [[name, *shaded(kernel / high)] for name, kernel in zip(names[most], shown[most], strict=True)]
     rest = f" (the first {_MOST_KERNELS} of {len(shown)})" if len(shown) > _MOST_KERNELS else ""
     return "\n".join([f"{what}{rest}; dark is positive, - and = negative:", *_indented(beside(blocks))])
-
-
-def kernel_channel(explanation: Explanation) -> int:
-    """Give the channel whose kernel is shown: that of the value, where the kernels' layer has the same channels."""
-    view, kernels = explanation.view(explanation.layer), explanation.kernels
-    if view is None or kernels is None or view.values.ndim != 3 or len(view.values) != len(kernels):
-        return 0
-    return explanation.pixel.place[0]
 
 
 def _pixel(explanation: Explanation, width: int) -> str:

@@ -128,7 +128,7 @@ def max_pool(call: Call, place: Place) -> Finding | None:
     start = tuple(at * step - pad for at, step, pad in zip(place[1:], stride, padding, strict=True))
     taps = [first + gap * np.arange(count) for first, gap, count in zip(start, dilation, kernel, strict=True)]
     window = _taken(x[place[0] : place[0] + 1], taps, "zeros", -np.inf)
-    return _pooled(window, float(window.max()), place, start, x, dilation)
+    return _pooled(window, None, place, start, x, dilation)
 
 
 def average_pool(call: Call, place: Place) -> Finding | None:
@@ -150,7 +150,7 @@ def average_pool(call: Call, place: Place) -> Finding | None:
     if not layer.count_include_pad:
         count = int(np.prod([np.sum((tap >= 0) & (tap < length)) for tap, length in zip(taps, size, strict=True)]))
     divisor = getattr(layer, "divisor_override", None) or count
-    return _pooled(window, float(window.sum()) / divisor, place, start, x, (1,) * axes)
+    return _pooled(window, divisor, place, start, x, (1,) * axes)
 
 
 def adaptive_pool(call: Call, place: Place) -> Finding | None:
@@ -163,8 +163,7 @@ def adaptive_pool(call: Call, place: Place) -> Finding | None:
     stop = [-(-(at + 1) * length // count) for at, length, count in zip(place[1:], x.shape[1:], given, strict=True)]
     taps = [np.arange(first, last) for first, last in zip(start, stop, strict=True)]
     window = _taken(x[place[0] : place[0] + 1], taps, "zeros", 0.0)
-    value = float(window.max() if largest else window.mean())
-    return _pooled(window, value, place, start, x, (1,) * (x.ndim - 1))
+    return _pooled(window, None if largest else window.size, place, start, x, (1,) * (x.ndim - 1))
 
 
 def global_average(call: Call, place: Place) -> Finding:
@@ -172,7 +171,7 @@ def global_average(call: Call, place: Place) -> Finding:
     assert isinstance(call.module, GlobalAverage)
     x = as_float64(call.inputs[0])[0]
     window = x[place[0] : place[0] + 1]
-    return _pooled(window, float(window.mean()), (place[0], 0, 0), (0, 0), x, (1, 1))
+    return _pooled(window, window.size, (place[0], 0, 0), (0, 0), x, (1, 1))
 
 
 def _weighted_step(
@@ -214,7 +213,9 @@ def _renamed(seen: Sequence[int]) -> str:
     return f"sees the channels {', '.join(map(str, seen))} of the input, here called 0 to {len(seen) - 1}"
 
 
-def _pooled(window: Numbers, value: float, place: Place, start: Place, x: Numbers, dilation: Place) -> Finding:
+def _pooled(window: Numbers, divisor: int | None, place: Place, start: Place, x: Numbers, dilation: Place) -> Finding:
+    """The sum of a window through `divisor`, or without one its largest value."""
+    value = float(window.max() if divisor is None else window.sum() / divisor)
     step = Step(
         position=place[1:],
         start=start,
@@ -225,6 +226,8 @@ def _pooled(window: Numbers, value: float, place: Place, start: Place, x: Number
         value=value,
         channel=place[0],
         dilation=dilation,
+        kind="largest" if divisor is None else "mean",
+        divisor=divisor or 1,
     )
     seen = window[np.isfinite(window)]
     scale = float(np.abs(seen).mean()) if seen.size else 0.0

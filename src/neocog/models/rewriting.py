@@ -168,6 +168,8 @@ def _seen(conv: nn.Conv2d, shape: _Map, output_shape: _Map) -> Tensor:
 
 
 def _output_shape(conv: nn.Conv2d, shape: _Map) -> _Map:
+    if not isinstance(conv, nn.Conv2d):
+        raise ModelError(f"expected a convolution, nn.Conv2d, got {type(conv).__name__}.")
     if conv.padding_mode != "zeros":
         raise ModelError(
             f"the convolution pads with padding_mode {conv.padding_mode!r}, where one input can stand in several "

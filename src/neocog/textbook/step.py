@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+StepKind: TypeAlias = Literal["sum", "mean", "largest"]
+
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """How one output value comes about: `value` is the sum of `products`, plus `bias`; of a max pool their maximum.
+    """How one output value comes about: `value` is the sum of `products`, plus `bias`; of a pool their maximum or mean.
 
     Arrays are float64 with the channels first: (C, height, width), or (C, length) in one dimension.
 
@@ -24,6 +27,8 @@ class Step:
         value: what the operation gives at `position`.
         channel: the channel of the output that the value belongs to.
         dilation: distance between neighbouring taps of the window in the input, an axis each.
+        kind: what is done with the products; for "mean" their sum is divided by `divisor`.
+        divisor: how many values a mean is taken over; 1 for the other kinds.
     """
 
     position: tuple[int, ...]
@@ -35,3 +40,5 @@ class Step:
     value: float
     channel: int = 0
     dilation: tuple[int, ...] = (1, 1)
+    kind: StepKind = "sum"
+    divisor: int = 1

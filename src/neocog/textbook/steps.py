@@ -145,4 +145,5 @@ def _largest(windows: Windows, padded: Array) -> Iterator[Step]:
     for channel, values in enumerate(padded):
         for position, (_, taps) in zip(windows.positions, windows, strict=True):
             window, start = values[None][taps].copy(), windows.start(position)
-            yield Step(position, start, window, None, window, 0.0, float(window.max()), channel, windows.dilation)
+            largest = float(window.max())
+            yield Step(position, start, window, None, window, 0.0, largest, channel, windows.dilation, "largest")
