@@ -91,6 +91,7 @@ def test_the_figures_of_the_course() -> None:
             ["4 smaller: the window takes (3 - 1)*2 = 4 lines away and the padding adds 0 + 0 = 0"],
         ),
         ("maxpool 2", ["4: of the 9 - 1 + 0 = 8 positions the stride stops at every 2nd"]),
+        ("conv 1 9x9 stride 2", ["1: there is 9 - 8 + 0 = 1 position alone, whatever the stride"]),
         ("maxpool 3 pad 1", ["3: of the 9 - 2 + 2 = 9 positions the stride stops at every 3rd"]),
         (
             "conv 1 4x3 same",

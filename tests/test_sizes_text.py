@@ -31,6 +31,9 @@ SHOWN = [
     "pool --input 64x14x14 --kernel 2 --show",
     "pool --input 1x7x7 --kernel 3 --stride 2 --kind average --padding 1 --steps 1",
     "pool --input 6x7x5 --kernel 3x2 --stride 3 --show",
+    "pool --input 64x14x14 --kernel 3 --stride 5",
+    "conv --input 1x9x9 --kernel 3 --stride 2 --dilation 2",
+    "conv --input 1x5x5 --kernel 5 --stride 2",
 ]
 
 
@@ -76,6 +79,17 @@ def test_the_figures_of_the_course_stand_there() -> None:
         ("conv --input 1x5x5 --kernel 3 --padding same --stride 2", "'conv 1 3x3 stride 2 pad 1' works."),
         ("conv --input 3x8x8 --kernel 3 --filters 10 --groups 3", "'conv 12 3x3 groups 3' works."),
         ("conv --input 4x8x8 --kernel 3 --filters 6 --groups 3", "'conv 6 3x3 groups 2' works."),
+        (
+            "conv --input 3x32x32 --kernel 3 --groups 2",
+            "3 input channels cannot be cut into 2 equal groups.\n'conv 1 3x3' w",
+        ),
+        (
+            "conv --input 2x8x8 --kernel 3 --groups 2",
+            "1 channel of conv cannot be cut into 2 equal groups.\n'conv 2 3x3 gr",
+        ),
+        ("conv --input 1x5x5 --kernel 9 --groups 2", "conv 1 9x9 on 5x5: (5 - 9 + 2*0) / 1 + 1 = -3, so no position"),
+        ("conv --input 3x8x8 --kernel 5×5", "--kernel '5×5': expected 5 or 5x3, height first; write '5x5'."),
+        ("conv --input 3x8x8 --kernel 3 --stride 2,1", "--stride '2,1': expected 2 or 2x1, down first; write '2x1'."),
         ("conv --input 1x5x5 --kernel 3 --filters 0", "--filters 0: expected a whole number of at least 1."),
         ("conv --input 1x5x5 --kernel 3 --stride -1", "--stride '-1': expected 2 or 2x1"),
         ("conv --input 1x5x5 --kernel 3 --steps 0", "--steps 0: expected a whole number of at least 1."),

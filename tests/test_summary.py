@@ -96,6 +96,39 @@ class Unusual(nn.Module):
         return result
 
 
+def test_a_table_without_a_receptive_field_leaves_the_column_out() -> None:
+    lines = str(summarize(Unusual(), (1, 9, 9))).splitlines()
+    assert "receptive field" not in lines[2] and lines[2].endswith("MACs  activations")
+    assert len(lines[3]) == max(map(len, lines[2:10])) == len(lines[2])
+    assert "  receptive field  " in str(summarize(nn.Sequential(nn.ReLU(), nn.PReLU()), (1, 9, 9)))
+
+
+def test_a_block_is_told_with_its_sum() -> None:
+    network = "conv 4 3x3 same | residual(conv 4 3x3 same | batchnorm) | residual(conv 8 3x3 same ; conv 8 1x1) | relu"
+    told = explain_layer(network, (3, 9, 9), None, "block1")
+    assert told.count("\n\n") == 2
+    assert told.split("\n\n")[2] == (
+        "block1: residual, body + shortcut\n"
+        "  body             block1.batchnorm1 gives 4x9x9\n"
+        "  shortcut         the input itself, 4x9x9\n"
+        "  output           4x9x9 + 4x9x9, value by value, so 4x9x9\n"
+        "  parameters       none of its own\n"
+        "  MACs             none\n"
+        "  receptive field  5x5 from -2,-2 every 1 and 3x3 from -1,-1 every 1, together 5x5 from -2,-2 every 1"
+    )
+    assert "shortcut         block2.shortcut.conv1 gives 8x9x9" in explain_layer(network, (3, 9, 9), None, "block2")
+    module = build(network, (3, 9, 9))
+    assert explain_layer(module, (3, 9, 9), None, "all") == explain_layer(network, (3, 9, 9), None, "all")
+    with pytest.raises(ModelError, match=r"Its layers are conv1, block1.conv1, block1.batchnorm1, block2.conv1, "):
+        explain_layer(network, (3, 9, 9), None, "block3")
+
+
+def test_a_built_network_has_the_notes_of_its_notation() -> None:
+    network = "conv 8 3x3 stride 3"
+    told = explain_layer(network, (1, 7, 7), None, "all")
+    assert "note: " in told and explain_layer(build(network, (1, 7, 7)), (1, 7, 7), None, "all") == told
+
+
 def test_a_module_without_a_word_is_told_by_its_shapes() -> None:
     told = explain_layer(Unusual(), (1, 9, 9), None, "all")
     assert f"{told}\n" == (GOLDEN / "summary_why_unusual.txt").read_text(encoding="utf-8")
@@ -132,7 +165,7 @@ def test_the_rows_of_a_module_add_up_to_its_parameters(name: str) -> None:
     summary = summarize(module, (3, 64, 64))
     assert summary.parameters == sum(p.numel() for p in module.parameters())
     assert summary.rows == summarize(name, (3, 64, 64), 5).rows
-    assert all(row.receptive_field is None for row in summary.rows)
+    assert all(row.receptive_field is not None for row in summary.rows if row.name != "avgpool")
 
 
 def test_frozen_parameters_are_counted_apart() -> None:

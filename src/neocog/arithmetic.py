@@ -95,8 +95,10 @@ def _counts(window: Window) -> NDArray[np.int64]:
 def _size_reason(window: Window) -> str:
     taken, added = window.reach - 1, window.before + window.after
     if window.stride > 1:
-        positions = f"{window.size} - {taken} + {added} = {window.room + 1}"
-        return f"{window.output}: of the {positions} positions the stride stops at every {_ordinal(window.stride)}"
+        positions = f"{window.size} - {taken} + {added} = {count(window.room + 1, 'position')}"
+        if not window.room:
+            return f"{window.output}: there is {positions} alone, whatever the stride"
+        return f"{window.output}: of the {positions} the stride stops at every {_ordinal(window.stride)}"
     product = f"({window.kernel} - 1)*{window.dilation}" if window.dilation > 1 else f"{window.kernel} - 1"
     lines = f"the window takes {product} = {count(taken, 'line')} away and the padding adds"
     return f"{_changed(window.output - window.size)}: {lines} {window.before} + {window.after} = {added}"

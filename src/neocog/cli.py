@@ -269,7 +269,7 @@ def predict(
 @app.command()
 def summary(
     model: Annotated[
-        str, typer.Argument(metavar="NETWORK", help="A network: a name, a text in the notation, or a Python path.")
+        str, typer.Argument(metavar="NETWORK", help="A network: a name, a text in the notation, a Python path, a run.")
     ],
     input_shape: Annotated[str, typer.Option("--input", metavar="CxHxW", help="Shape of an image.")] = "",
     classes: Annotated[
@@ -284,10 +284,16 @@ def summary(
     from neocog.models.catalogue import Entry
     from neocog.models.reference import resolve
     from neocog.notation import parse_shape
+    from neocog.stored_network import stored_network
     from neocog.summary import explain_layer, summarize
 
+    stored = stored_network(model)
+    if stored is not None:
+        model, classes = stored.model, stored.num_classes if classes is None else classes
     meant = resolve(model)
     usual = meant.input_shape if isinstance(meant, Entry) else None
+    if stored is not None:
+        usual = stored.input_shape
     if not input_shape and usual is None:
         raise RecipeError("give the shape of an image: --input CxHxW, such as --input 1x28x28.")
     shape = parse_shape(input_shape) if input_shape or usual is None else usual

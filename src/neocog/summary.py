@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from neocog.errors import ModelError
 from neocog.models import catalogue
 from neocog.models.reference import resolve
-from neocog.notation import LayerShape, Network, View, check_shape, field_text, parse, shape_text, why
+from neocog.notation import LayerShape, Network, SumShape, View, check_shape, field_text, parse, shape_text
 from neocog.notation.hints import near
+from neocog.notation.why import why_and_note
 
 if TYPE_CHECKING:
     from torch import nn
@@ -109,7 +110,8 @@ def summarize(
     path such as `mypackage.nets:build`, a function that gives a module, or a module. `num_classes` is needed
     where the text says `linear classes`; a named network has its usual number without it. A network in the
     notation is computed without being built. A module runs once, on zeros and in evaluation mode, and is left as it
-    was; its receptive fields are blank unless it was built from the notation.
+    was; the receptive fields are those of a network in the notation, of a chain of layers that the notation has words
+    for, or of a named network, and blank for any other.
 
     Raises:
         ModelError: no such network, or a module that cannot take such an image.
@@ -118,8 +120,8 @@ def summarize(
     shape = check_shape(input_shape)
     written = _written(model, shape, num_classes)
     if written is not None:
-        title, layers = written
-        return Summary(title, shape, tuple(map(_notation_row, layers)))
+        title, parts = written
+        return Summary(title, shape, tuple(_notation_row(part) for part in parts if isinstance(part, LayerShape)))
     module = _built(model, shape, num_classes)
     title = model.strip() if isinstance(model, str) else type(module).__name__
     return _of_module(title, module, shape)
@@ -134,8 +136,8 @@ def explain_layer(
     """Write out how the numbers of a layer come about: its output, parameters, MACs and receptive field.
 
     `model`, `input_shape` and `num_classes` are those of `summarize`. `layer` is the name of a layer; that of a block
-    stands for all layers inside, and "all" for all there are. A module that was not built from the notation has no
-    receptive fields.
+    stands for all layers inside and the sum of a residual block, and "all" for all there are. Receptive fields are
+    there where `summarize` has them.
 
     Raises:
         ModelError: no such layer; or as `summarize`.
@@ -144,15 +146,20 @@ def explain_layer(
     shape = check_shape(input_shape)
     written = _written(model, shape, num_classes)
     if written is not None:
-        texts = [(found.name, "\n".join([why(found), *([found.note] if found.note else [])])) for found in written[1]]
+        texts = [(part.name, why_and_note(part)) for part in written[1]]
     else:
-        from neocog.models.layers import module_layers
+        from neocog.models.why import module_layers
 
         texts = module_layers(_built(model, shape, num_classes), shape)
     chosen = [text for name, text in texts if layer in ("all", name) or name.startswith(f"{layer}.")]
     if not chosen:
-        raise _no_such_layer(layer, list(dict.fromkeys(name for name, _ in texts)))
+        names = list(dict.fromkeys(name for name, _ in texts))
+        raise _no_such_layer(layer, [name for name in names if not _is_block(name, names)])
     return "\n\n".join(chosen)
+
+
+def _is_block(name: str, names: list[str]) -> bool:
+    return any(other.startswith(f"{name}.") for other in names)
 
 
 def _no_such_layer(layer: str, names: list[str]) -> ModelError:
@@ -166,13 +173,13 @@ def _no_such_layer(layer: str, names: list[str]) -> ModelError:
 
 def _written(
     model: str | Network | nn.Module | Callable[..., nn.Module], shape: tuple[int, int, int], num_classes: int | None
-) -> tuple[str, list[LayerShape]] | None:
-    """The title and the layers of a network that is given in the notation; None for any other."""
+) -> tuple[str, list[LayerShape | SumShape]] | None:
+    """The title and the parts of a network that is given in the notation; None for any other."""
     meant = resolve(model) if isinstance(model, str) else model
     if isinstance(meant, catalogue.Entry) and meant.notation is not None:
         classes = meant.num_classes if num_classes is None else num_classes
-        return meant.name, parse(meant.notation).shapes(shape, classes)
-    return ("network", meant.shapes(shape, num_classes)) if isinstance(meant, Network) else None
+        return meant.name, parse(meant.notation).parts(shape, classes)
+    return ("network", meant.parts(shape, num_classes)) if isinstance(meant, Network) else None
 
 
 def _notation_row(layer: LayerShape) -> Row:
@@ -207,13 +214,16 @@ def _built(
 def _of_module(title: str, model: nn.Module, shape: tuple[int, int, int]) -> Summary:
     from neocog.models.network import NotationNetwork
     from neocog.models.trace import trace
+    from neocog.models.views import located
 
-    rows = [_traced_row(layer) for layer in trace(model, shape)]
+    traced = trace(model, shape)
     if isinstance(model, NotationNetwork):
         written = {layer.name: layer for layer in parse(model.notation).shapes(shape, model.num_classes)}
-        rows = [_annotated(row, written.get(row.name)) for row in rows]
-        title = "network"
-    return Summary(title, shape, tuple(rows))
+        return Summary(
+            "network", shape, tuple(_annotated(_traced_row(call), written.get(call.name)) for call in traced)
+        )
+    calls = [item for item in located(model, shape, traced) if not isinstance(item, SumShape)]
+    return Summary(title, shape, tuple(_traced_row(call, look.view_out if look else None) for call, look in calls))
 
 
 def _annotated(row: Row, layer: LayerShape | None) -> Row:
@@ -225,7 +235,7 @@ def _annotated(row: Row, layer: LayerShape | None) -> Row:
     )
 
 
-def _traced_row(layer: TracedLayer) -> Row:
+def _traced_row(layer: TracedLayer, view: View | None = None) -> Row:
     return Row(
         name=layer.name,
         notation=layer.text,
@@ -233,14 +243,16 @@ def _traced_row(layer: TracedLayer) -> Row:
         parameters=layer.parameters,
         trainable=layer.trainable,
         macs=layer.macs,
-        receptive_field=None,
+        receptive_field=None if view is None else view.field,
         activation_bytes=layer.activation_bytes,
         parameter_bytes=layer.parameter_bytes,
         note=None if layer.called else f"note: {layer.name} holds parameters but was not called as a layer",
+        view=view,
     )
 
 
 _HEADS = ("layer", "network", "output", "parameters", "MACs", "receptive field", "activations")
+_FIELD = _HEADS.index("receptive field")
 _TO_THE_RIGHT = (False, False, False, True, True, False, True)
 
 
@@ -248,8 +260,10 @@ def _table(summary: Summary) -> list[str]:
     cells = [_HEADS, *map(_cells, summary.rows)]
     activations = sum(row.activation_bytes for row in summary.rows)
     total = ("total", "", "", f"{summary.parameters:,}", f"{summary.macs:,}", "", _memory(activations))
-    widths = [max(len(line[column]) for line in [*cells, total]) for column in range(len(_HEADS))]
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    widths = [max(map(len, column)) for column in zip(*cells, total, strict=True)]
+    if not any(row.view for row in summary.rows):
+        widths[_FIELD] = 0
+    rule = "-" * (sum(widths) + 2 * (sum(map(bool, widths)) - 1))
     lines = [_line(line, widths) for line in cells]
     return [lines[0], rule, *lines[1:], rule, _line(total, widths)]
 
@@ -271,6 +285,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     parts = (
         cell.rjust(width) if right else cell.ljust(width)
         for cell, width, right in zip(cells, widths, _TO_THE_RIGHT, strict=True)
+        if width
     )
     return "  ".join(parts).rstrip()
 

@@ -63,11 +63,12 @@ def test_the_size_of_a_pool_is_the_textbooks(pool: MaxPool, height: int, width: 
 def test_a_note_says_that_lines_are_not_seen_exactly_where_some_take_part_in_nothing(
     data: st.DataObject, kernel: int, padding: int, more: tuple[int, int]
 ) -> None:
-    # a stride larger than the kernel leaves out lines in between as well, which is no remainder
-    stride = data.draw(st.integers(1, kernel))
-    size = (kernel + more[0] - 1, kernel + more[1] - 1)
-    conv = Conv(1, (kernel, kernel), (stride, stride), (padding, padding))
+    # a stride larger than the kernel leaves out lines in between as well, and so may taps that stand apart
+    stride, dilation = data.draw(st.integers(1, kernel + 2)), data.draw(st.integers(1, 3))
+    reach = (kernel - 1) * dilation + 1
+    size = (reach + more[0] - 1, reach + more[1] - 1)
+    conv = Conv(1, (kernel, kernel), (stride, stride), (padding, padding), (dilation, dilation))
     [layer] = Network((conv,)).shapes((1, *size))
-    counts = textbook.taking_part(size, kernel, padding, stride)
+    counts = textbook.taking_part(size, kernel, padding, stride, dilation)
     unseen = layer.note is not None and "not seen" in layer.note
     assert unseen == bool((counts == 0).any())

@@ -23,6 +23,7 @@ StepsOption = Annotated[
 ]
 
 _PAIR = re.compile(r"([0-9]{1,12})(?:x([0-9]{1,12}))?")
+_MISWRITTEN = re.compile(r"[\s(\[]*([0-9]{1,12})\s*[xX×*,]\s*([0-9]{1,12})[\s)\]]*")
 _STEPS = 2
 
 
@@ -41,20 +42,20 @@ def conv(
     steps: StepsOption = None,
 ) -> None:
     """Work out a convolution: its size, parameters and cost, beside those of a fully connected layer."""
-    from neocog.notation import Conv
+    from neocog.notation import Conv, parse_shape
     from neocog.sizes_text import conv_text
 
     _need(input_shape, kernel)
+    shape = parse_shape(input_shape)
     layer = Conv(
         channels=_at_least_one("filters", filters),
         kernel=_pair("kernel", kernel, 1, "5 or 5x3, height first"),
         stride=_pair("stride", stride, 1, "2 or 2x1, down first"),
         padding=_padding(padding),
         dilation=_pair("dilation", dilation, 1, "2 or 2x1, down first"),
-        groups=_at_least_one("groups", groups),
         bias=not no_bias,
-    )
-    _tell(layer, input_shape, conv_text, show, steps)
+    ).in_groups(_at_least_one("groups", groups), shape)
+    _tell(layer, shape, conv_text, show, steps)
 
 
 def pool(
@@ -71,17 +72,18 @@ def pool(
     steps: StepsOption = None,
 ) -> None:
     """Work out a pooling layer: its size, and what its stride leaves out."""
-    from neocog.notation import AvgPool, MaxPool
+    from neocog.notation import AvgPool, MaxPool, parse_shape
     from neocog.sizes_text import pool_text
 
     _need(input_shape, kernel)
+    shape = parse_shape(input_shape)
     window = _pair("kernel", kernel, 1, "2 or 3x2, height first")
     layer = {"max": MaxPool, "average": AvgPool}[kind](
         window,
         window if stride is None else _pair("stride", stride, 1, "2 or 2x1, down first"),
         _pair("padding", padding, 0, "1 or 1x0; a pool knows no same or full"),
     )
-    _tell(layer, input_shape, pool_text, show, steps)
+    _tell(layer, shape, pool_text, show, steps)
 
 
 def _need(input_shape: str, kernel: str) -> None:
@@ -91,11 +93,12 @@ def _need(input_shape: str, kernel: str) -> None:
         raise RecipeError("give the size of the window: --kernel 5, or --kernel 5x3, height first.")
 
 
-def _tell(layer: Layer, input_shape: str, text: Callable[[LayerShape], str], show: bool, steps: int | None) -> None:
-    from neocog.notation import Network, parse_shape
+def _tell(
+    layer: Layer, shape: tuple[int, int, int], text: Callable[[LayerShape], str], show: bool, steps: int | None
+) -> None:
+    from neocog.notation import Network
     from neocog.sizes_text import steps_drawn
 
-    shape = parse_shape(input_shape)
     # A mistake is told before anything is printed, and without the name that a lone layer does not need.
     layer.output_shape(shape)
     [worked_out] = Network((layer,)).shapes(shape)
@@ -109,7 +112,9 @@ def _pair(option: str, text: str, least: int, example: str) -> tuple[int, int]:
     match = _PAIR.fullmatch(text.strip())
     if match is None:
         more = " The channels of a kernel follow from the input." if option == "kernel" and text.count("x") == 2 else ""
-        raise RecipeError(f"--{option} {text!r}: expected {example}.{more}")
+        meant = _MISWRITTEN.fullmatch(text)
+        hint = f"; write '{meant[1]}x{meant[2]}'" if meant else ""
+        raise RecipeError(f"--{option} {text!r}: expected {example}{hint}.{more}")
     pair = int(match[1]), int(match[2] or match[1])
     if min(pair) < least:
         raise RecipeError(f"--{option} {text}: expected numbers of at least {least}, such as {example}.")

@@ -1,15 +1,14 @@
-"""The layers of any module with their arithmetic written out, as far as the notation has a word for them."""
+"""The words of the notation for the modules of PyTorch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
+from itertools import pairwise
 
 from torch import nn
 
 from neocog.errors import NotationError
-from neocog.models.network import GlobalAverage, NotationNetwork, ScaledTanh
-from neocog.models.trace import TracedLayer, trace
+from neocog.models.network import GlobalAverage, ScaledTanh
 from neocog.notation import (
     Activation,
     ActivationKind,
@@ -22,9 +21,7 @@ from neocog.notation import (
     Layer,
     Linear,
     MaxPool,
-    parse,
-    shape_text,
-    why,
+    Shape,
 )
 
 _ACTIVATIONS: dict[type[nn.Module], ActivationKind] = {
@@ -37,27 +34,13 @@ _ACTIVATIONS: dict[type[nn.Module], ActivationKind] = {
 }
 
 
-def module_layers(model: nn.Module, input_shape: tuple[int, int, int]) -> list[tuple[str, str]]:
-    """Write out each layer that one image of `input_shape` (C, H, W) passes: (name, text) in forward order.
+def as_layer(module: nn.Module, shape: Shape | None = None) -> Layer | None:
+    """The word of the notation that computes what a module does; None where there is none.
 
-    A layer that is what the notation of its network says has its receptive field as well. Raises `ModelError` as
-    `trace` does.
+    For an adaptive pool that depends on the `shape` of the image's map that it takes.
     """
-    traced = trace(model, input_shape)
-    written = {}
-    if isinstance(model, NotationNetwork):
-        written = {layer.name: layer for layer in parse(model.notation).shapes(input_shape, model.num_classes)}
-    found = []
-    for layer in traced:
-        known = written.get(layer.name)
-        same = known is not None and (known.output_shape, known.parameters) == (layer.output_shape, layer.parameters)
-        text = why(known) if known is not None and same else _text(layer, _submodule(model, layer.name))
-        found.append((layer.name, text))
-    return found
-
-
-def as_layer(module: nn.Module) -> Layer | None:
-    """The word of the notation that computes what a module does; None where there is none."""
+    if isinstance(module, nn.AdaptiveAvgPool2d) and shape is not None and len(shape) == 3:
+        return _adaptive_pool(module, shape)
     if type(module) in _ACTIVATIONS:
         return Activation(_ACTIVATIONS[type(module)])
     read = _READERS.get(type(module))
@@ -94,6 +77,24 @@ def _average_pool(module: nn.AvgPool2d) -> AvgPool | None:
     return AvgPool(_pair(module.kernel_size), _pair(module.stride), _pair(module.padding))
 
 
+def _adaptive_pool(module: nn.AdaptiveAvgPool2d, shape: Shape) -> AvgPool | None:
+    size = module.output_size if isinstance(module.output_size, tuple) else (module.output_size,) * 2
+    rows, columns = (_even_window(given, wanted) for given, wanted in zip(shape[1:], size, strict=True))
+    return None if rows is None or columns is None else AvgPool((rows[0], columns[0]), (rows[1], columns[1]))
+
+
+def _even_window(size: int, wanted: int | None) -> tuple[int, int] | None:
+    """Kernel and stride of windows from floor(i * size / wanted) to ceil((i + 1) * size / wanted), where all agree."""
+    if wanted is None:
+        return 1, 1
+    starts = [place * size // wanted for place in range(wanted)]
+    lengths = {-(-(place + 1) * size // wanted) - start for place, start in enumerate(starts)}
+    strides = {later - start for start, later in pairwise(starts)} or {size}
+    if len(lengths) > 1 or len(strides) > 1 or strides == {0}:
+        return None
+    return lengths.pop(), strides.pop()
+
+
 _READERS: dict[type[nn.Module], Callable[..., Layer | None]] = {
     nn.Conv2d: _conv,
     nn.MaxPool2d: _max_pool,
@@ -109,52 +110,3 @@ _READERS: dict[type[nn.Module], Callable[..., Layer | None]] = {
 
 def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
-
-
-def _submodule(model: nn.Module, name: str) -> nn.Module | None:
-    # A model that is a layer itself is traced under the name of its class.
-    return dict(model.named_modules()).get(name)
-
-
-def _text(traced: TracedLayer, module: nn.Module | None) -> str:
-    came, made = traced.input_shape, traced.output_shape
-    title = traced.text
-    lines = [("input", "not called as a layer" if came is None else shape_text(came))]
-    notes = []
-    layer = None if module is None else as_layer(module)
-    if layer is None or came is None or made is None or not _computes(layer, traced):
-        lines += [
-            ("output", "none" if made is None else shape_text(made)),
-            ("parameters", _parameters(traced, module)),
-            ("MACs", f"{traced.macs:,}" if traced.macs else "not counted" if traced.parameters else "none"),
-        ]
-    else:
-        # The word has all settings in it, and reads the same with every version of torch.
-        title, reason, note = type(module).__name__, layer.reason(came), layer.note(came)
-        notes = [note] if note else []
-        lines += [
-            ("notation", str(layer)),
-            ("output", reason.output),
-            ("parameters", reason.parameters or "none"),
-            ("MACs", reason.macs or "none"),
-            *(("also", text) for text in reason.notes),
-        ]
-    return "\n".join([f"{traced.name}: {title}", *(f"  {label:<10}  {text}" for label, text in lines), *notes])
-
-
-def _computes(layer: Layer, traced: TracedLayer) -> bool:
-    """Whether the word gives the numbers that were traced; a module may have been changed since it was made."""
-    came = traced.input_shape or ()
-    try:
-        found = (layer.output_shape(came), sum(map(prod, layer.parameter_shapes(came).values())), layer.macs(came))
-    except NotationError:
-        return False
-    # A layer that is called again has been counted already.
-    return found == (traced.output_shape, traced.parameters or found[1], traced.macs)
-
-
-def _parameters(traced: TracedLayer, module: nn.Module | None) -> str:
-    own = [] if module is None else list(module.named_parameters(recurse=False))
-    if not traced.parameters or not own:
-        return f"{traced.parameters:,}" if traced.parameters else "none"
-    return ", ".join(f"{name} {shape_text(tuple(p.shape))} = {p.numel():,}" for name, p in own)

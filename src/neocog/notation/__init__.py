@@ -12,7 +12,7 @@ shortcut (the input itself where that is None). Every pair of numbers is (height
 from neocog.errors import NotationError
 from neocog.notation.nodes import Block, Group, Network, Node, Repeat, Residual, Tree
 from neocog.notation.parser import parse
-from neocog.notation.shapes import LayerShape, check_shape, parse_shape
+from neocog.notation.shapes import LayerShape, SumShape, check_shape, parse_shape
 from neocog.notation.view import View, Way
 from neocog.notation.why import field_text, why
 from neocog.notation.words import READERS
@@ -25,7 +25,7 @@ from neocog.notation.words.rbf import Rbf
 from neocog.notation.words.regular import BatchNorm, Dropout
 from neocog.notation.words.subsample import Subsample
 from neocog.notation.words.table import Table
-from neocog.notation.words.windowed import Window
+from neocog.notation.words.window import Window
 
 __all__ = [
     "ACTIVATIONS",
@@ -52,6 +52,7 @@ __all__ = [
     "Residual",
     "Shape",
     "Subsample",
+    "SumShape",
     "Table",
     "Tree",
     "View",

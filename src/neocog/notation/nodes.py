@@ -15,7 +15,7 @@ from neocog.notation.words.rbf import Rbf
 from neocog.notation.words.subsample import Subsample
 
 if TYPE_CHECKING:
-    from neocog.notation.shapes import LayerShape
+    from neocog.notation.shapes import LayerShape, SumShape
 
 # Far beyond any network that trains, and small enough for every walk to be instant and shallow.
 MOST_LAYERS = 10_000
@@ -164,6 +164,16 @@ class Network:
         from neocog.notation.shapes import shapes
 
         return shapes(self, input_shape, num_classes)
+
+    def parts(self, input_shape: Sequence[int], num_classes: int | None = None) -> list[LayerShape | SumShape]:
+        """Work out the layers as `shapes` does, and behind those of each residual block the sum that it ends in.
+
+        Raises:
+            NotationError: as `shapes`.
+        """
+        from neocog.notation.shapes import parts
+
+        return parts(self, input_shape, num_classes)
 
 
 def count_layers(nodes: Sequence[Node]) -> int:

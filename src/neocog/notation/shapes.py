@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from operator import index
+from typing import TypeAlias
 
 from neocog.errors import NotationError
 from neocog.notation.nodes import Block, Network, Tree
@@ -111,6 +112,32 @@ class LayerShape:
 
 
 @dataclass(frozen=True)
+class SumShape:
+    """The sum at the end of a residual block on a given input: what its body gives plus what its shortcut gives.
+
+    Attributes:
+        name: the full name of the block, such as `block1`.
+        body: the full name of the last layer or block of its body.
+        shortcut: the same of its shortcut; None where the input itself is added.
+        output_shape: the shape of both and of their sum.
+        view_body: how the units of the body's output look at the image.
+        view_shortcut: how those of the shortcut's do.
+        view_out: how those of the sum do.
+    """
+
+    name: str
+    body: str
+    shortcut: str | None
+    output_shape: Shape
+    view_body: View
+    view_shortcut: View
+    view_out: View
+
+
+Parts: TypeAlias = list[LayerShape | SumShape]
+
+
+@dataclass(frozen=True)
 class _State:
     shape: Shape
     view: View
@@ -166,18 +193,28 @@ def check_shape(shape: Sequence[int]) -> tuple[int, int, int]:
 
 def shapes(network: Network, input_shape: Sequence[int], num_classes: int | None = None) -> list[LayerShape]:
     """Work out every layer of a network; see `Network.shapes`."""
+    return layers_of(parts(network, input_shape, num_classes))
+
+
+def layers_of(parts: Parts) -> list[LayerShape]:
+    """Give the layers alone."""
+    return [part for part in parts if isinstance(part, LayerShape)]
+
+
+def parts(network: Network, input_shape: Sequence[int], num_classes: int | None = None) -> Parts:
+    """Work out every layer as `Network.shapes` does, and behind those of a residual block the block's own sum."""
     image = check_shape(input_shape)
     if num_classes is not None and num_classes < 1:
         raise NotationError(f"the number of classes must be at least 1, not {num_classes}.")
-    found: list[LayerShape] = []
+    found: Parts = []
     start = _State(image, View.of_image(image[1:]))
     end = _forward(network.tree(), "", start, num_classes, found)
     if num_classes is not None:
-        _check_classes(found, end.shape, num_classes)
+        _check_classes(layers_of(found), end.shape, num_classes)
     return found
 
 
-def _forward(tree: Tree, scope: str, state: _State, num_classes: int | None, found: list[LayerShape]) -> _State:
+def _forward(tree: Tree, scope: str, state: _State, num_classes: int | None, found: Parts) -> _State:
     for name, item in tree:
         if isinstance(item, Layer):
             layer = _layer_shape(scope + name, item, state, num_classes)
@@ -207,14 +244,19 @@ def _layer_shape(name: str, layer: Layer, state: _State, num_classes: int | None
     )
 
 
-def _block(block: Block, name: str, state: _State, num_classes: int | None, found: list[LayerShape]) -> _State:
+def _block(block: Block, name: str, state: _State, num_classes: int | None, found: Parts) -> _State:
     body = _forward(block.children, f"{name}.", state, num_classes, found)
     if not block.residual:
         return body
-    shortcut = _forward(block.shortcut or (), f"{name}.shortcut.", state, num_classes, found)
+    beside: Parts = []
+    shortcut = _forward(block.shortcut or (), f"{name}.shortcut.", state, num_classes, beside)
+    # What a shortcut leaves out the body beside it may see, and a shortcut of another size would not fit that.
+    found += [replace(part, note=None) if isinstance(part, LayerShape) else part for part in beside]
     if body.shape != shortcut.shape:
         raise NotationError(_mismatch(name, block, state.shape, body.shape, shortcut.shape))
-    return _State(body.shape, body.view.beside(shortcut.view))
+    ways = (f"{name}.{block.children[-1][0]}", f"{name}.shortcut.{block.shortcut[-1][0]}" if block.shortcut else None)
+    found.append(SumShape(name, *ways, body.shape, body.view, shortcut.view, body.view.beside(shortcut.view)))
+    return _State(body.shape, found[-1].view_out)
 
 
 def _mismatch(name: str, block: Block, came: Shape, body: Shape, shortcut: Shape) -> str:

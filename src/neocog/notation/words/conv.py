@@ -73,9 +73,10 @@ class Conv(Windowed):
                 f"'{replace(self, padding=before)}' works."
             )
         if self.channels % self.groups:
+            enough = replace(self, channels=_multiple(self.channels, self.groups))
             raise NotationError(
-                f"the {self.channels} channels of conv cannot be cut into {self.groups} equal groups.\n"
-                f"'{replace(self, channels=_multiple(self.channels, self.groups))}' works."
+                f"{_cannot_be_cut(self.channels, self.groups)}\n"
+                f"'{enough}' can, where the channels that come in are a multiple of {self.groups} too."
             )
         if self.table is not None:
             if self.groups != 1:
@@ -136,6 +137,33 @@ class Conv(Windowed):
         (above, _), (left, _) = self.pads()
         return replace(self, kernel=kernel, padding=(above, left) if self.padding == "full" else self.padding)
 
+    def with_stride(self, stride: Pair) -> Self | None:
+        """The same with another stride, unless its padding cannot go with that."""
+        return None if self.padding == "same" and stride != (1, 1) else replace(self, stride=stride)
+
+    def in_groups(self, groups: int, shape: Shape) -> Self:
+        """The same cut into groups, on an input of this shape.
+
+        Raises:
+            NotationError: its channels or those that come in cannot be cut so; with a line that works.
+        """
+        channels, _, _ = need_map(self, shape)
+        if self.channels % groups and channels % groups == 0:
+            works = replace(self, channels=_multiple(self.channels, groups), groups=groups)
+            works.output_shape(shape)
+            raise NotationError(f"{_cannot_be_cut(self.channels, groups)}\n'{works}' works.")
+        if channels % groups:
+            raise self._uncut(groups, shape)
+        return replace(self, groups=groups)
+
+    def _uncut(self, groups: int, shape: Shape) -> NotationError:
+        fits = max(g for g in range(1, groups) if shape[0] % g == 0 and self.channels % g == 0)
+        works = replace(self, groups=fits)
+        # An input that is too small for the window as well is told of that first: only then does a line work.
+        works.output_shape(shape)
+        cut = f"{count(shape[0], 'input channel')} cannot be cut into {groups} equal groups."
+        return NotationError(f"{self}: {cut}\n'{works}' works.")
+
     def torch(self, shape: Shape) -> str:
         """`nn.Conv2d` with the input channels filled in.
 
@@ -174,12 +202,7 @@ class Conv(Windowed):
         if self.table is not None:
             check_inputs(self.table, channels)
         if channels % self.groups:
-            # self.channels is a multiple of the groups already, so the common divisors are where to look.
-            fits = max(g for g in range(1, self.groups) if channels % g == 0 and self.channels % g == 0)
-            raise NotationError(
-                f"{self}: {count(channels, 'input channel')} cannot be cut into {self.groups} equal groups.\n"
-                f"'{replace(self, groups=fits)}' works."
-            )
+            raise self._uncut(self.groups, shape)
         return (self.channels, *super().output_shape(shape)[1:])
 
     def parameter_shapes(self, shape: Shape) -> dict[str, Shape]:
@@ -231,7 +254,12 @@ class Conv(Windowed):
 
 
 def _multiple(number: int, of: int) -> int:
-    return -(-number // of) * of
+    larger = -(-number // of) * of
+    return larger if larger <= LARGEST_NUMBER else larger - of
+
+
+def _cannot_be_cut(channels: int, groups: int) -> str:
+    return f"{count(channels, 'channel')} of conv cannot be cut into {groups} equal groups."
 
 
 def read(arguments: Arguments) -> Conv:

@@ -61,6 +61,10 @@ class _Pool(Windowed):
             return None
         return type(self)(kernel, self.stride, self.padding)
 
+    def with_stride(self, stride: Pair) -> Self | None:
+        """The same with another stride."""
+        return type(self)(self.kernel, stride, self.padding)
+
     def _torch(self, module: str) -> str:
         stride = "" if self.stride == self.kernel else f", stride={python_pair(self.stride)}"
         padding = "" if self.padding == (0, 0) else f", padding={python_pair(self.padding)}"

@@ -55,6 +55,10 @@ class Subsample(Windowed):
         smaller = all(new <= old for new, old in zip(kernel, self.kernel, strict=True))
         return type(self)(kernel) if smaller else None
 
+    def with_stride(self, stride: Pair) -> Self | None:
+        """None: the stride is the kernel."""
+        return None
+
     def torch(self, shape: Shape) -> str:
         """An expression of the average pooling and the two parameters."""
         pool = f"nn.AvgPool2d({python_pair(self.kernel)})"

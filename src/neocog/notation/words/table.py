@@ -22,7 +22,7 @@ def check_table(table: Table, channels: int) -> None:
     """
     if len(table) != channels:
         raise NotationError(
-            f"the table of conv has {_entries(len(table))}, but there are {count(channels, 'channel')}.\n"
+            f"the table of conv has {_entries(len(table))} for {count(channels, 'channel')}.\n"
             f"Write for each channel the input maps that it sees, {_EXAMPLE}."
         )
     for entry in table:

@@ -3,65 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Callable, Iterator
 from typing import Literal, Self
 
 from neocog.errors import NotationError
 from neocog.notation.view import Pair, View
-from neocog.notation.words.base import Layer, Reason, Shape, need_map, pair_text, shape_text
+from neocog.notation.words.base import Layer, Reason, Shape, count, need_map, shape_text
+from neocog.notation.words.window import Window
 
-
-@dataclass(frozen=True)
-class Window:
-    """A window along one axis: floor((size - kernel + padding) / stride) + 1 positions.
-
-    Attributes:
-        size: how many lines come in.
-        kernel: how many taps the window has.
-        stride: how far it moves.
-        before: lines of padding before the first.
-        after: lines of padding after the last.
-        dilation: distance between its taps.
-    """
-
-    size: int
-    kernel: int
-    stride: int = 1
-    before: int = 0
-    after: int = 0
-    dilation: int = 1
-
-    @property
-    def reach(self) -> int:
-        """How many lines the window spans."""
-        return (self.kernel - 1) * self.dilation + 1
-
-    @property
-    def room(self) -> int:
-        """How many lines the window can move; negative where it does not fit at all."""
-        return self.size - self.reach + self.before + self.after
-
-    @property
-    def output(self) -> int:
-        """How many positions the window takes; below 1 where it does not fit."""
-        return self.room // self.stride + 1
-
-    @property
-    def remainder(self) -> int:
-        """How many lines at the end, padding included, no position reaches."""
-        return self.room % self.stride
-
-    @property
-    def unseen(self) -> int:
-        """How many of them belong to the input rather than to its padding."""
-        return max(0, self.remainder - self.after)
-
-    def __str__(self) -> str:
-        reach = str(self.kernel) if self.dilation == 1 else f"(({self.kernel} - 1)*{self.dilation} + 1)"
-        padding = f"2*{self.before}" if self.before == self.after else f"({self.before} + {self.after})"
-        exact = Fraction(self.room, self.stride) + 1
-        return f"({self.size} - {reach} + {padding}) / {self.stride} + 1 = {_rounded(exact)}"
+_MOST_LINES = 6
+_MOST_STRIDES = 8
 
 
 class Windowed(Layer):
@@ -82,6 +33,10 @@ class Windowed(Layer):
     @abstractmethod
     def with_kernel(self, kernel: Pair) -> Self | None:
         """The same layer with another kernel; None where its rules forbid that."""
+
+    @abstractmethod
+    def with_stride(self, stride: Pair) -> Self | None:
+        """The same layer with a smaller stride; None where its rules forbid that."""
 
     @property
     def spacing(self) -> Pair:
@@ -123,16 +78,20 @@ class Windowed(Layer):
         )
 
     def note(self, shape: Shape) -> str | None:
-        """What a stride that does not divide leaves unseen, and how to leave out nothing."""
+        """What the window leaves unseen, at the end or between its positions, and how to leave out nothing."""
         rows, columns = self.windows(shape)
-        if not rows.remainder and not columns.remainder:
+        gaps, unseen = rows.gaps + columns.gaps, rows.unseen + columns.unseen
+        if not (rows.remainder or columns.remainder or gaps):
             return None
         first = f"note: {self} on {shape_text(shape[1:])}: {self.output_reason(shape, channels=False)}; "
-        if not rows.unseen and not columns.unseen:
+        if not gaps + unseen:
             return first + "only padding is left out"
-        first += _unseen(rows.unseen, columns.unseen)
-        better = exact_fit(self, shape)
-        return first if better is None else f"{first}\n      {better}"
+        if gaps:
+            lines = [first + _unseen_lines(rows, columns), *_skips(rows, columns)]
+        else:
+            lines = [first + _unseen(rows.unseen, columns.unseen)]
+        better = sees_all(self, shape)
+        return "\n      ".join([*lines, better] if better else lines)
 
     def output_reason(self, shape: Shape, *, channels: bool = True) -> str:
         """The formula filled in, for both axes where they differ, and the size that follows."""
@@ -146,41 +105,77 @@ class Windowed(Layer):
         return Reason(output=self.output_reason(shape))
 
 
-def exact_fit(layer: Windowed, shape: Shape) -> str | None:
-    """Describe the smallest change of padding, or else of the kernel, that leaves no remainder."""
-    rows, columns = layer.windows(shape)
-    padding = (_exact_padding(rows), _exact_padding(columns))
-    if padding[0] is not None and padding[1] is not None:
-        padded = layer.with_padding((padding[0], padding[1]))
-        if padded is not None:
-            unpadded = layer.padding == (0, 0)
-            change = f"pad {pair_text((padding[0], padding[1]))}" if unpadded else str(padded)
-            return f"'{change}' gives {_fit_reason(padded, shape)}"
-    if rows.remainder % rows.dilation or columns.remainder % columns.dilation:
-        return None
-    larger = layer.with_kernel(
-        (
-            rows.kernel + rows.remainder // rows.dilation,
-            columns.kernel + columns.remainder // columns.dilation,
-        )
-    )
-    return None if larger is None else f"'{larger}' gives {_fit_reason(larger, shape)}"
-
-
-def _exact_padding(window: Window) -> int | None:
-    if not window.remainder:
-        return window.before
-    for padding in range(window.before + 1, window.before + window.stride + 1):
-        if (window.size - window.reach + 2 * padding) % window.stride == 0:
-            return padding
+def sees_all(layer: Windowed, shape: Shape) -> str | None:
+    """Describe the smallest change that leaves out nothing: of the padding, else of the kernel, else of the stride."""
+    for changed in _changes(layer, shape):
+        windows = changed.windows(shape)
+        if not any(window.gaps + window.unseen for window in windows):
+            text = str(changed)
+            if text.startswith(f"{layer} pad "):
+                text = text.removeprefix(f"{layer} ")
+            rest = "only padding" if any(window.remainder for window in windows) else "nothing"
+            return f"'{text}' gives {changed.output_reason(shape, channels=False)} with {rest} left out"
     return None
 
 
-def _fit_reason(layer: Windowed, shape: Shape) -> str:
-    # A stride longer than the window skips lines between its positions, however well the last one fits.
-    skips = any(window.stride > window.reach for window in layer.windows(shape))
-    end = "with no remainder" if skips else "with nothing left out"
-    return f"{layer.output_reason(shape, channels=False)} {end}"
+def _changes(layer: Windowed, shape: Shape) -> Iterator[Windowed]:
+    rows, columns = layer.windows(shape)
+    padded = _padded(layer, rows, columns, _exact_padding)
+    if padded is not None:
+        yield padded
+    if not rows.remainder % rows.dilation and not columns.remainder % columns.dilation:
+        taps = (rows.kernel + rows.remainder // rows.dilation, columns.kernel + columns.remainder // columns.dilation)
+        larger = layer.with_kernel(taps)
+        if larger is not None:
+            yield larger
+    for strides in _closer(rows, columns):
+        closer = layer.with_stride(strides)
+        for choose in (_exact_padding, _covering_padding):
+            padded = None if closer is None else _padded(closer, *closer.windows(shape), choose)
+            if padded is not None:
+                yield padded
+
+
+def _closer(rows: Window, columns: Window) -> Iterator[Pair]:
+    """Smaller strides, largest first, along the axes on which something is unseen."""
+    windows = rows, columns
+    most = [_largest_stride(window) for window in windows]
+    for less in range(min(max(most), _MOST_STRIDES)):
+        down, right = (
+            max(1, stride - less) if window.gaps + window.unseen else window.stride
+            for stride, window in zip(most, windows, strict=True)
+        )
+        yield down, right
+
+
+def _padded(layer: Windowed, rows: Window, columns: Window, choose: Callable[[Window], int | None]) -> Windowed | None:
+    above, left = choose(rows), choose(columns)
+    if above is None or left is None:
+        return None
+    return layer if (above, left) == (rows.before, columns.before) else layer.with_padding((above, left))
+
+
+def _exact_padding(window: Window) -> int | None:
+    """The padding, at least as much as there is, that leaves no remainder."""
+    if not window.remainder:
+        return window.before
+    # One line more at either end makes two, so an odd number is only reached a whole stride later.
+    missing = window.stride - window.remainder
+    if missing % 2:
+        missing += window.stride
+    return None if missing % 2 else window.before + missing // 2
+
+
+def _covering_padding(window: Window) -> int:
+    """The padding, at least as much as there is, that leaves a remainder of nothing but padding."""
+    return window.before + (-(-(window.stride - window.remainder) // 2) if window.unseen else 0)
+
+
+def _largest_stride(window: Window) -> int:
+    """The largest stride, up to the window's own, that can leave nothing between its positions."""
+    if window.dilation > 1:
+        return 1 if window.gaps else window.stride
+    return min(window.stride, window.kernel)
 
 
 def _too_small(layer: Windowed, shape: Shape) -> str:
@@ -218,11 +213,36 @@ def _unseen(rows: int, columns: int) -> str:
     return " and ".join(parts) + (" is not seen" if rows + columns == 1 else " are not seen")
 
 
-def _rounded(number: Fraction) -> str:
-    if number.denominator == 1:
-        return str(number.numerator)
-    digits = 2
-    # A rounded value that looks whole would contradict the remainder that it explains.
-    while Fraction(text := f"{float(number):.{digits}f}").denominator == 1 and digits < 9:
-        digits += 1
-    return text.rstrip("0")
+def _unseen_lines(rows: Window, columns: Window) -> str:
+    if rows == columns:
+        return f"not seen: {_listed(rows, 'rows and columns')}"
+    parts = [_listed(rows, "rows"), _listed(columns, "columns")]
+    return f"not seen: {', '.join(part for part in parts if part)}"
+
+
+def _listed(window: Window, noun: str) -> str:
+    """Such as `5 of 14 rows (3, 4, 8, 9, 13)`."""
+    number = window.gaps + window.unseen
+    if not number:
+        return ""
+    shown = [*map(str, window.first_unseen(_MOST_LINES)), *(["…"] if number > _MOST_LINES else [])]
+    return f"{number:,} of {window.size:,} {noun} ({', '.join(shown)})"
+
+
+def _skips(rows: Window, columns: Window) -> list[str]:
+    """Why there are gaps, where there are: one line, or one down and one across."""
+    if rows == columns:
+        return [_skip(rows)]
+    return [
+        f"{direction}, {_skip(window)}" for direction, window in (("down", rows), ("across", columns)) if window.gaps
+    ]
+
+
+def _skip(window: Window) -> str:
+    if window.dilation == 1:
+        skipped = f"{window.stride} - {window.kernel} = {count(window.stride - window.kernel, 'line')}"
+        return f"the stride of {window.stride} skips {skipped} after each window of {window.kernel}"
+    taps = f"the {count(window.kernel, 'tap')}, {window.dilation} apart,"
+    if window.output == 1:
+        return f"{taps} stand at one position alone"
+    return f"{taps} stand at {window.output:,} positions, {window.stride} apart"
