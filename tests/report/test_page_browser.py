@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from torch import nn
 
+import neocog as nc
+from neocog.comparison import compare
 from neocog.report.page import write_report
+from neocog.report.page.comparison import write_comparison
 from report.browser import accessibility_faults, chromium, look, needs_browser, requests
 from report.conftest import NAMES
 from report.test_page import made_classifier, made_subject
@@ -130,3 +133,22 @@ def test_a_name_from_right_to_left_turns_nothing_else_round(long_names: Any) -> 
     })()"""
     found = script(long_names, turned)
     assert found and all(found)
+
+
+def test_the_page_of_a_comparison_is_as_sound(driver: Any, digits_run: Path, tmp_path: Path) -> None:
+    other = nc.train(
+        "digits", model="flatten | linear classes", epochs=1, out=tmp_path / "b", progress=False, threads=1
+    )
+    found = compare([digits_run, other], names=["<i>cnn</i>", "선형"])
+    look(driver)
+    requests(driver)
+    driver.get_log("browser")
+    driver.get(write_comparison(tmp_path / "comparison.html", found).as_uri())
+    assert driver.get_log("browser") == []
+    assert [address for address in requests(driver) if not address.startswith("data:")] == [driver.current_url]
+    assert "<i>cnn</i>" in script(driver, "document.body.innerText")
+    assert all(script(driver, "[...document.images].map(i => i.naturalWidth > 0 && i.alt.length > 5)"))
+    for dark in (False, True):
+        look(driver, width=360, dark=dark)
+        assert script(driver, "document.documentElement.scrollWidth") <= 360
+        assert accessibility_faults(driver) == []
