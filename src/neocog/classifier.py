@@ -23,8 +23,7 @@ from neocog.image_input import ImageLike as ImageLike
 from neocog.image_input import as_list, as_picture
 from neocog.metadata import Metadata
 from neocog.models import ScaledNetwork, Scaling, build
-from neocog.models.reference import PythonPath
-from neocog.models.reference import resolve as resolve_network
+from neocog.models.reference import PythonPath, resolve_stored
 from neocog.models.weights import load_into, read_weights
 from neocog.recipe import TrainSettings
 from neocog.run import WEIGHTS, Run
@@ -304,7 +303,7 @@ def _network(metadata: Metadata, model: str | nn.Module | None, source: str) -> 
     if isinstance(model, nn.Module):
         return model
     # What the file calls the kind of its network is not to be trusted: the text itself decides.
-    if isinstance(_meant(metadata.network, source), PythonPath) and model is None:
+    if isinstance(resolve_stored(metadata.network, source), PythonPath) and model is None:
         raise WeightsError(
             f"{source} needs code that is never imported by itself: {metadata.network}. If you trust it, name it: "
             f"model={metadata.network!r} in Python, --model {metadata.network} on the command line."
@@ -313,12 +312,5 @@ def _network(metadata: Metadata, model: str | nn.Module | None, source: str) -> 
     try:
         # The initial weights are replaced at once; the seed leaves the user's random generator as it was.
         return build(model or metadata.network, shape, len(metadata.classes), seed=0)
-    except (ModelError, NotationError) as error:
-        raise WeightsError(f"{source}: its network cannot be built: {error}") from error
-
-
-def _meant(network: str, source: str) -> object:
-    try:
-        return resolve_network(network)
     except (ModelError, NotationError) as error:
         raise WeightsError(f"{source}: its network cannot be built: {error}") from error

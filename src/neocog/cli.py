@@ -287,13 +287,14 @@ def summary(
     from neocog.stored_network import stored_network
     from neocog.summary import explain_layer, summarize
 
+    usual: tuple[int, int, int] | None
     stored = stored_network(model)
     if stored is not None:
-        model, classes = stored.model, stored.num_classes if classes is None else classes
-    meant = resolve(model)
-    usual = meant.input_shape if isinstance(meant, Entry) else None
-    if stored is not None:
-        usual = stored.input_shape
+        model, usual = stored.model, stored.input_shape
+        classes = stored.num_classes if classes is None else classes
+    else:
+        meant = resolve(model)
+        usual = meant.input_shape if isinstance(meant, Entry) else None
     if not input_shape and usual is None:
         raise RecipeError("give the shape of an image: --input CxHxW, such as --input 1x28x28.")
     shape = parse_shape(input_shape) if input_shape or usual is None else usual

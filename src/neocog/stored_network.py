@@ -6,10 +6,10 @@ import os
 import re
 from dataclasses import dataclass
 
-from neocog.errors import ModelError, NotationError, WeightsError
+from neocog.errors import ModelError
 from neocog.models import catalogue
-from neocog.models.reference import PythonPath, resolve
-from neocog.notation import READERS
+from neocog.models.reference import PythonPath, resolve_stored
+from neocog.notation import READERS, shape_text
 
 # What can only be meant as a path: nothing in the notation looks like it.
 _PATH = re.compile(r"\S*\.(safetensors|pth?)|[\w.~-]*(/[\w.+~-]+)+/?")
@@ -45,20 +45,12 @@ def stored_network(text: str) -> StoredNetwork | None:
     metadata = metadata_of(text)
     shape = (metadata.channels, *metadata.image_size)
     classes = len(metadata.classes)
-    if isinstance(_meant(metadata.network, text), PythonPath):
-        size = "x".join(map(str, shape))
+    if isinstance(resolve_stored(metadata.network, text), PythonPath):
         raise ModelError(
             f"{text} is of a network in your own code, which is never imported by itself. If you trust it, name it: "
-            f"neocog summary {metadata.network} --input {size} --classes {classes}"
+            f"neocog summary {metadata.network} --input {shape_text(shape)} --classes {classes}"
         )
     return StoredNetwork(metadata.network, shape, classes)
-
-
-def _meant(network: str, source: str) -> object:
-    try:
-        return resolve(network)
-    except (ModelError, NotationError) as error:
-        raise WeightsError(f"{source}: its network cannot be built: {error}") from error
 
 
 def _is_path(text: str) -> bool:

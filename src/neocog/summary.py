@@ -219,16 +219,14 @@ def _of_module(title: str, model: nn.Module, shape: tuple[int, int, int]) -> Sum
     traced = trace(model, shape)
     if isinstance(model, NotationNetwork):
         written = {layer.name: layer for layer in parse(model.notation).shapes(shape, model.num_classes)}
-        return Summary(
-            "network", shape, tuple(_annotated(_traced_row(call), written.get(call.name)) for call in traced)
-        )
+        return Summary("network", shape, tuple(_annotated(call, written.get(call.name)) for call in traced))
     calls = [item for item in located(model, shape, traced) if not isinstance(item, SumShape)]
     return Summary(title, shape, tuple(_traced_row(call, look.view_out if look else None) for call, look in calls))
 
 
-def _annotated(row: Row, layer: LayerShape | None) -> Row:
-    # A layer that was exchanged after the network was built is no longer what the notation says.
-    if layer is None or (layer.output_shape, layer.parameters) != (row.output_shape, row.parameters):
+def _annotated(call: TracedLayer, layer: LayerShape | None) -> Row:
+    row = _traced_row(call)
+    if layer is None or not call.is_still(layer):
         return row
     return replace(
         row, notation=layer.text, receptive_field=layer.receptive_field, note=layer.note, view=layer.view_out

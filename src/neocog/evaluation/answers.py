@@ -104,6 +104,11 @@ class Evaluation:
 
     def per_class(self) -> tuple[ClassFigures, ...]:
         """Precision, recall, F1 and area under the ROC curve of each class, in the order of `classes`."""
+        return self._per_class
+
+    @cached_property
+    def _per_class(self) -> tuple[ClassFigures, ...]:
+        # With many classes the areas take long, and several texts of one report ask for them.
         return class_figures(self.classes, self.labels, self.predicted, self.probabilities)
 
     def macro(self) -> MacroFigures:

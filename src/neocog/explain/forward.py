@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from neocog.errors import DataError, ModelError, NeocogError
 from neocog.explain.layers import device_of, plain_network, undisturbed, unknown_layer
 from neocog.models.trace import first_tensor, is_layer
+from neocog.notation import shape_text
 
 
 @dataclass(eq=False)
@@ -132,7 +133,7 @@ def run(model: nn.Module, batch: Tensor) -> Any:
     except NeocogError:
         raise
     except Exception as error:
-        shape = "x".join(map(str, batch.shape[1:]))
+        shape = shape_text(batch.shape[1:])
         raise ModelError(
             f"{type(model).__name__} cannot take an image of {shape}: {error}. "
             "Give one of the size that it was made for."

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from neocog.explain.colours import show_map
 from neocog.explain.sheet import Area, Section
+from neocog.notation import shape_text
 from neocog.report.canvas import GRAY
 from neocog.report.fonts import shorten
 
@@ -70,7 +71,7 @@ def _is_flat(layer: LayerView) -> bool:
 def _draw_layer(area: Area, layer: LayerView, top: float, width: float) -> None:
     area.write(0, top + 0.02, shorten(layer.name, 26), size=8.5)
     flat, signed = _is_flat(layer), bool(layer.values.min() < 0)
-    size = "x".join(map(str, layer.values.shape))
+    size = shape_text(layer.values.shape)
     area.write(0 if not flat else 1.2, top + (0.02 if flat else 0.2), size, size=7.5, color=GRAY)
     if flat:
         axes = area.axes(_NAMES, top, width - _NAMES, _STRIP, frame=True)

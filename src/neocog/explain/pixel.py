@@ -18,6 +18,7 @@ from neocog.explain.forward import Call, Forward, record
 from neocog.models.lenet import EuclideanRBF, Subsample, TableConv2d
 from neocog.models.network import GlobalAverage, SameConv2d, TrailingSoftmax
 from neocog.models.trace import module_text
+from neocog.notation import shape_text
 from neocog.steps_text import numbers_text, step_text
 from neocog.textbook.step import Step
 
@@ -233,7 +234,7 @@ def shape_words(shape: Place) -> str:
         )
     if len(shape) == 1:
         return f"{shape[0]:,} values (0 to {shape[0] - 1})"
-    return "x".join(map(str, shape))
+    return shape_text(shape)
 
 
 def _handler(module: nn.Module) -> _Handler | None:

@@ -11,6 +11,7 @@ from neocog.explain.finding import Place
 from neocog.explain.forward import Call, Forward
 from neocog.explain.pixel import check_place, shape_words, whole_numbers
 from neocog.models.lenet import TableConv2d
+from neocog.notation import shape_text
 
 
 def choose_layer(forward: Forward, name: str | None) -> Call:
@@ -43,7 +44,7 @@ def choose_place(call: Call, channel: int | None, at: int | Sequence[int] | None
     if len(call.shape) == 1:
         return _unit(call, channel, asked)
     if channel is not None or not asked:
-        sizes = "x".join(map(str, call.shape))
+        sizes = shape_text(call.shape)
         raise ModelError(f"{call.name} gives {sizes}: say which value with at, {len(call.shape)} numbers.")
     return check_place(call, asked)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neocog.explain.shading import beside, shaded
+from neocog.notation import shape_text
 from neocog.printing import table
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def _layers(explanation: Explanation) -> str:
     rows = [
         (
             layer.name,
-            "x".join(map(str, layer.values.shape)),
+            shape_text(layer.values.shape),
             f"{layer.values.min():.3g}" if layer.values.size else "",
             f"{layer.values.max():.3g}" if layer.values.size else "",
             f"{100 * layer.zeros:.0f} %",

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from neocog.errors import ModelError
+from neocog.errors import ModelError, NotationError, WeightsError
 from neocog.models import catalogue
 from neocog.notation import READERS, Network, parse
 
@@ -50,6 +50,14 @@ def resolve(text: str) -> catalogue.Entry | PythonPath | Network:
     if re.fullmatch(r"[\w.\-]+", text) and text not in READERS:
         raise ModelError(catalogue.unknown(text))
     return parse(text)
+
+
+def resolve_stored(text: str, source: str) -> catalogue.Entry | PythonPath | Network:
+    """Say what the text of a network beside the weights in `source` stands for; raises `WeightsError` for nothing."""
+    try:
+        return resolve(text)
+    except (ModelError, NotationError) as error:
+        raise WeightsError(f"{source}: its network cannot be built: {error}") from error
 
 
 def load(path: PythonPath) -> Any:

@@ -15,6 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from neocog.errors import ModelError
 from neocog.models.lenet import EuclideanRBF, Subsample, TableConv2d
+from neocog.notation import LayerShape
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class TracedLayer:
     parameter_bytes: int
     called: bool
     input_shape: tuple[int, ...] | None = None
+
+    def is_still(self, written: LayerShape) -> bool:
+        """Whether the layer is what the notation says; one exchanged after the network was built may not be."""
+        return (written.output_shape, written.parameters) == (self.output_shape, self.parameters)
 
 
 def trace(model: nn.Module, input_shape: tuple[int, ...]) -> list[TracedLayer]:

@@ -49,9 +49,9 @@ def _written(
     texts = []
     for call in traced:
         layer = known.get(call.name)
-        # A layer that was exchanged after the network was built is no longer what the notation says.
-        same = layer is not None and (layer.output_shape, layer.parameters) == (call.output_shape, call.parameters)
-        text = why_and_note(layer) if layer and same else _text(call, _submodule(model, call.name), None)
+        text = (
+            why_and_note(layer) if layer and call.is_still(layer) else _text(call, _submodule(model, call.name), None)
+        )
         texts += [(call.name, text), *((found.name, why(found)) for found in sums.get(call.name, []))]
     return texts
 

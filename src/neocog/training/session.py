@@ -362,7 +362,7 @@ def _write_report(prepared: Prepared, folder: Path, evaluation: Evaluation, metr
         return
     classifier = Classifier(prepared.network, metadata_of(prepared, metrics), device=prepared.hardware.device)
     source = Path(prepared.recipe.data.source).name
-    subject = Subject(classifier, images, evaluation, source, part, Run(folder), metrics)
+    subject = Subject(classifier, images, evaluation, source, part, Run(folder), metrics, prepared.data.skipped)
     write_report(folder / REPORT, subject)
 
 

@@ -37,7 +37,7 @@ class Subject:
 
     `part` says in words which part of `source` the images are ("test images", "validation images, used to choose";
     empty for images that have nothing to do with the training). `run` is there where the weights lie in one, `metrics`
-    are its figures. `skipped` are files that were left out; empty for the images of a run, which knows its own.
+    are its figures. `skipped` are files that were left out.
     """
 
     classifier: Classifier
@@ -99,7 +99,7 @@ class Contents:
     worst: tuple[Answer, ...]
     worst_told: str
     inside: Inside
-    samples: bool
+    samples: str
     skipped: tuple[Skipped, ...]
     skipped_more: int
 
@@ -110,7 +110,6 @@ def gather(subject: Subject) -> Contents:
     curves, curves_told = _curves(subject.run)
     matrix, largest = _matrix(evaluation)
     reliability, reliability_told = _reliability(evaluation)
-    skipped = _skipped(subject)
     worst, worst_told = worst_answers(classifier, subject.images, evaluation)
     return Contents(
         title=_title(subject),
@@ -130,15 +129,15 @@ def gather(subject: Subject) -> Contents:
         worst=worst,
         worst_told=worst_told,
         inside=look_inside(classifier, subject.images.images[int(worst_first(evaluation)[0])]),
-        samples=subject.run is not None and (subject.run.path / SAMPLES).is_file(),
-        skipped=skipped[:_MOST_SKIPPED],
-        skipped_more=max(0, len(skipped) - _MOST_SKIPPED),
+        samples=_samples(subject.run),
+        skipped=tuple(subject.skipped[:_MOST_SKIPPED]),
+        skipped_more=max(0, len(subject.skipped) - _MOST_SKIPPED),
     )
 
 
-def _skipped(subject: Subject) -> tuple[Skipped, ...]:
-    own = subject.run.skipped if subject.run is not None and subject.part else []
-    return tuple(subject.skipped) or tuple(Skipped(path, reason) for path, reason in own)
+def _samples(run: Run | None) -> str:
+    file = None if run is None else run.path / SAMPLES
+    return file_uri(file) if file is not None and file.is_file() else ""
 
 
 def _title(subject: Subject) -> str:
@@ -191,14 +190,10 @@ def _curves(run: Run | None) -> tuple[tuple[tuple[str, str], ...], str]:
     history = run.history if run is not None else []
     if not history:
         return (), "There is no history: the weights stand alone."
-    return tuple((_caption(figure), _curve(history, figure)) for figure in ("loss", "accuracy")), (
+    return tuple((f"{figure.capitalize()} by epoch", _curve(history, figure)) for figure in ("loss", "accuracy")), (
         "Training figures are means over the epoch, on augmented images and while the weights change; validation "
         "figures are taken after it. Where training goes on improving and validation does not, the network overfits."
     )
-
-
-def _caption(figure: str) -> str:
-    return {"loss": "Loss by epoch", "accuracy": "Accuracy by epoch"}[figure]
 
 
 def _curve(history: Sequence[dict[str, Any]], figure: str) -> str:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from neocog.errors import NeocogError
+from neocog.notation import shape_text
 from neocog.report.page.pictures import image_uri
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _maps(layer: LayerView) -> Maps:
     return Maps(
         layer.name,
         layer.what,
-        "x".join(map(str, layer.values.shape)),
+        shape_text(layer.values.shape),
         image_uri(picture),
         ", ".join(map(str, channels)),
         picture.shape[2],

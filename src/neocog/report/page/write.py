@@ -9,8 +9,6 @@ from markupsafe import Markup
 from neocog.notation import field_text
 from neocog.report.page.contents import Subject, gather, most_classes
 from neocog.report.page.frame import page_environment, write_page
-from neocog.report.page.pictures import file_uri
-from neocog.report.pictures import SAMPLES
 
 
 def write_report(path: Path | str, subject: Subject) -> Path:
@@ -29,7 +27,6 @@ def write_report(path: Path | str, subject: Subject) -> Path:
         subject=subject,
         evaluation=subject.evaluation,
         classes=most_classes(subject.evaluation),
-        samples=file_uri(subject.run.path / SAMPLES) if subject.run is not None and contents.samples else "",
         # the charts escape for themselves
         svg=Markup,
     )
