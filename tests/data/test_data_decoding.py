@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import warnings
 import zlib
@@ -179,6 +180,29 @@ def test_squash_stretches() -> None:
     assert (array[:, :4] == 255).all() and not array[:, 6:].any()
 
 
+def landscape(width: int, height: int) -> Image.Image:
+    """Noise whose spectrum falls as that of photographs, amplitude 1/f, with most of it common to the three colours."""
+    draws = np.random.default_rng(0)
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    frequency[0, 0] = np.inf
+    planes = [np.fft.irfft2(np.fft.rfft2(draws.normal(size=(height, width))) / frequency) for _ in range(4)]
+    common, *own = (plane / plane.std() for plane in planes)
+    pixels = np.stack([118 + 50 * (0.9 * common + 0.35 * plane) for plane in own], axis=-1)
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("resize", ["crop", "letterbox", "squash"])
+@pytest.mark.parametrize("shrinking", [3.1, 3.9, 6.2, 11, 12.2, 20, 40])
+def test_a_jpeg_decoded_at_a_smaller_scale_has_the_pixels_of_the_whole_one(shrinking: float, resize: str) -> None:
+    content = as_file(landscape(960, 720), "JPEG", quality=90)
+    side = round(720 / shrinking)
+    geometry = Geometry((side, side + 2), 3, resize)  # type: ignore[arg-type]
+    whole = decode(Image.open(io.BytesIO(content)).copy(), geometry).astype(float)
+    error = decode(content, geometry) - whole
+    assert 10 * np.log10(255**2 / np.mean(error**2)) > 40
+    assert np.abs(error).max() <= 20
+
+
 def bomb() -> bytes:
     """A PNG of 60,000 x 60,000 pixels in some 70 bytes."""
 
@@ -218,6 +242,22 @@ def test_missing_files_and_folders_say_so(tmp_path: Path) -> None:
         decode(tmp_path / "none.png", COLOUR)
     with pytest.raises(UnreadableImage, match="folder"):
         decode(tmp_path, COLOUR)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "link.png").symlink_to("pipe.png")
+    for name in ("pipe.png", "link.png"):
+        with pytest.raises(UnreadableImage, match=r"it is a pipe.*Save what it gives"):
+            decode(tmp_path / name, COLOUR)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_to_itself_says_so(tmp_path: Path) -> None:
+    (tmp_path / "self.png").symlink_to("self.png")
+    with pytest.raises(UnreadableImage, match="cannot be opened"):
+        decode(tmp_path / "self.png", COLOUR)
 
 
 @settings(max_examples=150, deadline=None)

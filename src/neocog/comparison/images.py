@@ -64,7 +64,7 @@ def common_images(
     files = sets[0].sources
     return CommonImages(
         tuple(sets),
-        files if files is not None else tuple(str(places[0][key]) for key in kept),
+        tuple(files) if files is not None else tuple(str(places[0][key]) for key in kept),
         str(source),
         " and ".join(dict.fromkeys(each.part.partition(",")[0] for each in found if each.part)),
         tuple(number for number, each in enumerate(found) if "used to choose" in each.part),

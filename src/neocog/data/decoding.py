@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import math
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -27,14 +29,18 @@ _FORMATS = (
 _GRAY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F"})
 _DEEP = frozenset({"I", "I;16", "I;16L", "I;16B", "I;16N", "F"})
 # A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as it stays so many times larger than what is
-# needed.
-_DRAFT_MARGIN = 2
+# needed: docs/data.md says what that costs. Bicubic filters keep more detail, so they need more.
+_DRAFT_MARGIN, _BICUBIC_MARGIN = 1.5, 2
 _TURNED = frozenset({5, 6, 7, 8})
+# Networks for ImageNet are evaluated on the middle of an image: 224 of 256 pixels of its shorter side.
+_IMAGENET_PART = 224 / 256
 _MISSING, _FORBIDDEN, _FOLDER = "there is no such file", "no permission to read it", "it is a folder"
+_NO_FILE = "it is a pipe, a socket or a device, not a file"
 _ADVICE = {
     _MISSING: "Mind the spelling, and the folder from which the path begins.",
     _FORBIDDEN: "Give yourself the permission, or leave it out.",
     _FOLDER: "Name the pictures in it.",
+    _NO_FILE: "Save what it gives to a file first.",
 }
 
 
@@ -53,8 +59,9 @@ def decode(source: Readable, geometry: Geometry) -> UInt8:
     `source` is a path, the bytes of a file, an open binary file or a PIL image (which stays as it was). EXIF
     orientation is applied; of an animation the first frame is taken; transparency lies over white; CMYK and
     palettes become RGB; RGB becomes gray by ITU-R 601 (0.299 R + 0.587 G + 0.114 B); 16-bit values are
-    divided by 257, other deep values scaled as `_to_eight_bits` says. Resizing is bilinear over the whole
-    area that falls into a pixel; a large JPEG is first decoded at a smaller scale. Raises `UnreadableImage`.
+    divided by 257, other deep values scaled as `_to_eight_bits` says. Resizing is bilinear (bicubic for
+    "imagenet") over the whole area that falls into a pixel; a large JPEG is first decoded at a smaller scale.
+    Raises `UnreadableImage`.
     """
     with _guard(_name(source)), contextlib.ExitStack() as stack:
         image = source if isinstance(source, Image.Image) else stack.enter_context(_open(source))
@@ -124,6 +131,10 @@ def _guard(name: str) -> Iterator[None]:
         ) from error
     except MemoryError as error:
         raise UnreadableImage(name, "it does not fit into memory") from error
+    except OSError as error:
+        # what the system says has a number; what Pillow says of a damaged file has none
+        reason = f"damaged ({error})" if error.errno is None else f"it cannot be opened ({error.strerror})"
+        raise UnreadableImage(name, reason) from error
     # Pillow's readers of formats raise nearly anything on a damaged file (OSError, SyntaxError, struct.error,
     # …).
     except Exception as error:
@@ -136,10 +147,13 @@ def _open(source: Path | str | bytes | IO[bytes]) -> Image.Image:
             raise UnreadableImage(_name(source), "it is empty")
         return Image.open(io.BytesIO(source), formats=_formats())
     if isinstance(source, Path | str):
-        path = Path(source)
-        if path.is_file() and path.stat().st_size == 0:
-            raise UnreadableImage(str(path), "the file is empty")
-        return Image.open(path, formats=_formats())
+        status = Path(source).stat()
+        # Opening a pipe that nobody writes to would wait for ever.
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise UnreadableImage(_name(source), _NO_FILE)
+        if stat.S_ISREG(status.st_mode) and status.st_size == 0:
+            raise UnreadableImage(_name(source), "the file is empty")
+        return Image.open(source, formats=_formats())
     return Image.open(source, formats=_formats())
 
 
@@ -166,9 +180,12 @@ def _draft(image: Image.Image, source: Readable, geometry: Geometry) -> None:
         height, width = width, height
     fit = min if geometry.resize in ("letterbox", "pad") else max
     scale = fit(width / image.width, height / image.height)
+    if geometry.resize == "imagenet":
+        scale /= _IMAGENET_PART
     if geometry.resize != "squash":
         width, height = round(image.width * scale), round(image.height * scale)
-    image.draft(None, (max(1, _DRAFT_MARGIN * width), max(1, _DRAFT_MARGIN * height)))
+    margin = _BICUBIC_MARGIN if geometry.resize == "imagenet" else _DRAFT_MARGIN
+    image.draft(None, (max(1, math.ceil(margin * width)), max(1, math.ceil(margin * height))))
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -215,16 +232,16 @@ def _to_eight_bits(image: Image.Image) -> UInt8:
 
 def _fit(image: Image.Image, geometry: Geometry) -> Image.Image:
     height, width = geometry.image_size
+    if geometry.resize == "imagenet":
+        box = _middle(image, width, height, _IMAGENET_PART)
+        return image.resize((width, height), Image.Resampling.BICUBIC, box=box)
     if image.size == (width, height):
         return image
     bilinear = Image.Resampling.BILINEAR
     if geometry.resize == "squash":
         return image.resize((width, height), bilinear)
     if geometry.resize == "crop":
-        scale = max(width / image.width, height / image.height)
-        across, down = min(image.width, width / scale), min(image.height, height / scale)
-        left, top = (image.width - across) / 2, (image.height - down) / 2
-        return image.resize((width, height), bilinear, box=(left, top, left + across, top + down))
+        return image.resize((width, height), bilinear, box=_middle(image, width, height))
     scale = min(width / image.width, height / image.height)
     if geometry.resize in ("pad", "center"):
         scale = min(scale, 1.0) if geometry.resize == "pad" else 1.0
@@ -233,3 +250,11 @@ def _fit(image: Image.Image, geometry: Geometry) -> Image.Image:
     top, left = geometry.centred(inner[1], inner[0])
     canvas.paste(image if inner == image.size else image.resize(inner, bilinear), (left, top))
     return canvas
+
+
+def _middle(image: Image.Image, width: int, height: int, part: float = 1) -> tuple[float, float, float, float]:
+    """The largest area of the shape `width` x `height` in the middle of `image`, or a `part` of its sides."""
+    scale = max(width / image.width, height / image.height) / part
+    across, down = min(image.width, width / scale), min(image.height, height / scale)
+    left, top = (image.width - across) / 2, (image.height - down) / 2
+    return left, top, left + across, top + down

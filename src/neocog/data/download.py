@@ -13,8 +13,6 @@ from pathlib import Path
 from neocog.data.source import Progress
 from neocog.errors import DataError
 
-_CONNECT_SECONDS, _READ_SECONDS = 15, 60
-
 
 @dataclass(frozen=True)
 class RemoteFile:
@@ -57,45 +55,59 @@ def fetch(file: RemoteFile, progress: Progress | None = None) -> Path:
 
 
 def _download(file: RemoteFile, folder: Path, progress: Progress | None) -> None:
-    import pooch
-    import requests
-
     by_hand = (
         f"Without a connection: get {file.url} ({file.megabytes} MB) elsewhere, put it into {folder} as "
         f"{file.name}, and try "
         "again. Another folder can be named by the environment variable NEOCOG_DATA."
     )
-    bar = _Bar(f"downloading {file.name}", progress) if progress is not None else False
-    downloader = pooch.HTTPDownloader(progressbar=bar, timeout=(_CONNECT_SECONDS, _READ_SECONDS))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _quiet():
-            pooch.retrieve(file.url, f"md5:{file.md5}", fname=file.name, path=folder, downloader=downloader)
+        retrieve(file.url, folder / file.name, megabytes=file.megabytes, md5=file.md5, progress=progress)
+    except DownloadError as error:
+        raise DataError(f"{error}. {by_hand}") from error
+
+
+class DownloadError(Exception):
+    """Why a file could not be downloaded, in words, without a full stop."""
+
+
+def retrieve(
+    url: str, path: Path, *, megabytes: int, md5: str = "", sha256: str = "", progress: Progress | None = None
+) -> None:
+    """Download `url` to `path`, whole and with the right checksum, or not at all.
+
+    A download that was cut off goes on where it ended; where another process is downloading the same file, this one
+    waits for it (`megabytes` is the size that its progress is measured by). `md5` is a whole checksum, `sha256` may be
+    the beginning of one. Raises `DownloadError`.
+    """
+    import pooch
+    import requests
+
+    from neocog.data.resuming import ResumingDownloader, one_at_a_time
+
+    part = path.with_name(f"{path.name}.part")
+
+    def waiting() -> None:
+        if progress is not None and part.is_file():
+            size = part.stat().st_size
+            progress(f"another process is downloading {path.name}", size, max(size, megabytes * 1_000_000))
+
+    downloader = ResumingDownloader(part, sha256=sha256, progress=progress)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with one_at_a_time(part, waiting), _quiet():
+            if path.is_file():
+                return
+            known = f"md5:{md5}" if md5 else None
+            pooch.retrieve(url, known, fname=path.name, path=path.parent, downloader=downloader)
     except requests.exceptions.RequestException as error:
-        raise DataError(f"cannot download {file.url}: {_short(error)}. {by_hand}") from error
+        kept = part.stat().st_size if part.is_file() else 0
+        rest = f" ({kept / 1e6:,.0f} MB of it are here; the next try goes on from there)" if kept > 1e6 else ""
+        raise DownloadError(f"cannot download {url}: {_short(error)}{rest}") from error
     except ValueError as error:
-        # pooch's word for a wrong checksum; it has thrown the file away
-        raise DataError(f"{file.url} sent something else than the published file: {error}. {by_hand}") from error
+        # the word of pooch, and of the downloader, for a wrong checksum; the file has been thrown away
+        raise DownloadError(f"{url} sent something else than the published file: {error}") from error
     except OSError as error:
-        raise DataError(f"cannot write {folder / file.name}: {error.strerror or error}. {by_hand}") from error
-
-
-class _Bar:
-    """What pooch asks of a progress bar, handed on to `progress`."""
-
-    def __init__(self, what: str, progress: Progress) -> None:
-        self.total = 0
-        self._what, self._progress, self._done = what, progress, 0
-
-    def update(self, more: int) -> None:
-        self._done += more
-        self._progress(self._what, self._done, self.total)
-
-    def reset(self) -> None:
-        self._done = 0
-
-    def close(self) -> None:
-        """Nothing to close."""
+        raise DownloadError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager

@@ -13,69 +13,83 @@ from typing import TypeVar
 import numpy as np
 
 from neocog.data.decoding import UnreadableImage, decode, probe
+from neocog.data.file_names import FilePaths
 from neocog.data.geometry import Geometry
 from neocog.data.source import Int64, Native, Progress, UInt8
 from neocog.errors import DataError
 
 Result = TypeVar("Result")
+# files whose results may wait for their turn, and files between two calls of `progress`
 _CHUNK = 256
+_STEP = 32
 
 
 class FilePixels:
     """Image files in a fixed order."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = tuple(paths)
+        self.paths = FilePaths.of(paths)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def native(self, progress: Progress | None) -> Native:
         """What the headers say; files that cannot be read have no say. `DataError` where none can."""
+        # Two sizes are enough to know that they differ.
+        sizes: set[tuple[int, int]] = set()
+        channels = 0
         with _without_warnings():
-            headers = list(self._each(probe, "looking at images", progress))
-        found = [header for header in headers if not isinstance(header, UnreadableImage)]
-        if not found:
+            for header in self._each(lambda row: probe(self.paths[row]), "looking at images", progress):
+                if not isinstance(header, UnreadableImage):
+                    sizes |= {header[0]} if len(sizes) < 2 else set()
+                    channels = max(channels, header[1])
+        if not sizes:
             raise self._nothing()
-        sizes = {size for size, _ in found}
-        return Native(sizes.pop() if len(sizes) == 1 else None, max(channels for _, channels in found))
+        return Native(sizes.pop() if len(sizes) == 1 else None, channels)
 
     def read(self, geometry: Geometry, out: UInt8, progress: Progress | None) -> tuple[Int64, Mapping[int, str]]:
         """Decode into `out`, in order, whatever the number of threads."""
-        kept: list[int] = []
+
+        def fill(row: int) -> None:
+            out[row] = decode(self.paths[row], geometry)
+
         bad: dict[int, str] = {}
         with _without_warnings():
-            decoded = self._each(lambda path: decode(path, geometry), "decoding images", progress)
-            for row, image in enumerate(decoded):
-                if isinstance(image, UnreadableImage):
-                    bad[row] = image.reason
-                else:
-                    out[len(kept)] = image
-                    kept.append(row)
-        if not kept:
+            for row, done in enumerate(self._each(fill, "decoding images", progress)):
+                if isinstance(done, UnreadableImage):
+                    bad[row] = done.reason
+        if len(bad) == len(self):
             raise self._nothing()
-        return np.array(kept, np.int64), bad
+        good = np.ones(len(self), bool)
+        good[list(bad)] = False
+        kept = np.flatnonzero(good)
+        _close_gaps(out, kept)
+        return kept, bad
 
     def only(self, rows: Int64) -> FilePixels:
         """The files at `rows`."""
-        return FilePixels([self.paths[row] for row in rows])
+        return FilePixels(self.paths.only(rows))
 
     def _each(
-        self, job: Callable[[Path], Result], what: str, progress: Progress | None
+        self, job: Callable[[int], Result], what: str, progress: Progress | None
     ) -> Iterator[Result | UnreadableImage]:
-        def attempt(path: Path) -> Result | UnreadableImage:
+        """What `job` gives for each row, in order, or why it could not."""
+
+        def attempt(row: int) -> Result | UnreadableImage:
             try:
-                return job(path)
+                return job(row)
             except UnreadableImage as error:
                 return error
 
+        count = len(self)
         # A chunk at a time, so that the results waiting for their turn never fill the memory.
         with ThreadPoolExecutor(_processors()) as pool:
-            for start in range(0, len(self.paths), _CHUNK):
-                chunk = self.paths[start : start + _CHUNK]
-                yield from pool.map(attempt, chunk)
-                if progress is not None:
-                    progress(what, start + len(chunk), len(self.paths))
+            for start in range(0, count, _CHUNK):
+                chunk = range(start, min(start + _CHUNK, count))
+                for done, result in enumerate(pool.map(attempt, chunk), start + 1):
+                    yield result
+                    if progress is not None and (done % _STEP == 0 or done == count):
+                        progress(what, done, count)
 
     def _nothing(self) -> DataError:
         example = ""
@@ -85,6 +99,12 @@ class FilePixels:
             except UnreadableImage as error:
                 example = f" The first one: {error}"
         return DataError(f"none of {len(self.paths)} files is an image that can be read.{example}")
+
+
+def _close_gaps(out: UInt8, kept: Int64) -> None:
+    """Move the rows `kept`, which ascend, to the beginning of `out`."""
+    for place in np.flatnonzero(kept != np.arange(len(kept))):
+        out[place] = out[kept[place]]
 
 
 @contextlib.contextmanager

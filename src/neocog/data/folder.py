@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neocog.data.imageset import Skipped
-from neocog.data.listing import Item, listed_source
+from neocog.data.listing import Listing
 from neocog.data.names import normal, printable
 from neocog.data.paths import entries, files_below, has_image_name
 from neocog.data.source import Part, Source
@@ -36,9 +36,8 @@ def folder_source(root: Path, groups: str | None = None, *, to_train: bool = Tru
     else:
         for part, folder in parts.items():
             reader.read_part(folder, part)
-    return listed_source(
+    return reader.files.source(
         printable(root.resolve().name) or str(root),
-        reader.items,
         classes=sorted(reader.classes),
         skipped=reader.skipped,
         notes=reader.notes,
@@ -51,7 +50,7 @@ class _Reader:
 
     def __init__(self, root: Path, to_train: bool) -> None:
         self.root, self.to_train = root, to_train
-        self.items: list[Item] = []
+        self.files = Listing()
         self.classes: set[str] = set()
         self.skipped: list[Skipped] = []
         self.notes: list[str] = []
@@ -96,10 +95,10 @@ class _Reader:
             raise DataError(f"{folder} has {found}. {_LAYOUT}")
         self.skipped += [Skipped(printable(str(path)), "it lies outside the class folders") for path in loose]
         self._refuse_collisions(folder, classes)
-        before = len(self.items)
+        before = len(self.files)
         for path in classes:
             self._read_class(path, part)
-        if len(self.items) == before:
+        if len(self.files) == before:
             raise DataError(f"{folder} has {len(classes)} class folders, but no images in them. {_LAYOUT}")
         if len(classes) == 1 and part == "train" and self.to_train:
             self._refuse_single(classes[0])
@@ -107,9 +106,10 @@ class _Reader:
     def _read_class(self, folder: Path, part: Part) -> None:
         label = normal(folder.name)
         self.classes.add(label)
-        for path in files_below(folder, self._skip):
+        # a link to the whole folder would put the images of all classes into this one
+        for path in files_below(folder, self._skip, links_up=False):
             if has_image_name(path):
-                self.items.append(Item(path, label, part))
+                self.files.add(path, label, part)
             else:
                 self._skip(path, f"not an image file ({path.suffix})")
 

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from neocog.data.file_names import chosen
 from neocog.data.geometry import Geometry
 from neocog.errors import DataError
 
@@ -27,7 +28,7 @@ class ImageSet:
     images: torch.Tensor
     labels: torch.Tensor
     classes: tuple[str, ...]
-    sources: tuple[str, ...] | None = None
+    sources: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
@@ -54,7 +55,7 @@ class ImageSet:
     def subset(self, indices: Indices) -> ImageSet:
         """The images at `indices`, in that order, in memory. `IndexError` where one is out of range."""
         index = torch.as_tensor(np.asarray(indices, dtype=np.int64))
-        sources = None if self.sources is None else tuple(self.sources[i] for i in index.tolist())
+        sources = None if self.sources is None else chosen(self.sources, index.numpy())
         return replace(self, images=self.images[index], labels=self.labels[index], sources=sources)
 
     def class_counts(self) -> torch.Tensor:
@@ -64,10 +65,11 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that was left out, and why."""
+    """A file that was left out, and why; `on_list` where the user's own skip list names it."""
 
     path: str
     reason: str
+    on_list: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +91,13 @@ class DataSet:
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
 
-    @property
-    def held_out(self) -> tuple[ImageSet | None, str]:
+    def held_out(self, *, validation_chooses: bool = True) -> tuple[ImageSet | None, str]:
         """The images to judge by, and what they are in words: the test images, else the validation images, else None.
 
-        The words say so where these images were used to choose the weights.
+        The words say so where these images were used to choose the weights; `validation_chooses` says whether the
+        training chooses by its validation images at all.
         """
         part = "test images" if self.test is not None else "validation images"
-        chosen_by = self.test is None or self.validation_origin == "test"
+        chosen_by = validation_chooses and (self.test is None or self.validation_origin == "test")
         images = self.test if self.test is not None else self.valid
         return images, f"{part}, used to choose" if chosen_by else part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from neocog.data import registry
 from neocog.data.cifar import cifar_source
 from neocog.data.digits import digits_source
+from neocog.data.file_names import chosen
 from neocog.data.file_pixels import FilePixels
 from neocog.data.folder import folder_source
 from neocog.data.geometry import Geometry
@@ -21,10 +23,12 @@ from neocog.data.imageset import DataSet, ImageSet, Skipped
 from neocog.data.memory import available_memory
 from neocog.data.names import normal
 from neocog.data.packaged import packaged_source
+from neocog.data.skip_list import without_listed
 from neocog.data.source import Int64, Progress, Source
 from neocog.data.split import Division, divide
 from neocog.data.store import stored_images
 from neocog.data.table import table_source
+from neocog.data.twins import group_numbers, notes_on, twins
 from neocog.errors import DataError
 from neocog.recipe import DataSettings
 
@@ -45,7 +49,7 @@ def load(settings: DataSettings, *, progress: Progress | None = None) -> DataSet
     that cannot be read are left out and reported, unless `settings.strict`. `progress(what, done, total)` is
     called now and then. Raises `DataError` where the data cannot be used.
     """
-    source = find_source(settings.source, groups=settings.groups, progress=progress)
+    source = find_source(settings.source, groups=settings.groups, skip_list=settings.skip_list, progress=progress)
     geometry = choose_geometry(source, settings, progress)
     if isinstance(source.pixels, FilePixels) and _on_disk(settings, len(source) * geometry.image_bytes):
         return _load_to_disk(source, source.pixels.paths, geometry, settings, progress)
@@ -91,12 +95,18 @@ def load_images(
 
 
 def find_source(
-    name: str, *, groups: str | None = None, progress: Progress | None = None, to_train: bool = True
+    name: str,
+    *,
+    groups: str | None = None,
+    skip_list: str | None = None,
+    progress: Progress | None = None,
+    to_train: bool = True,
 ) -> Source:
     """The source called `name`: a data set known by name, so that a recipe means the same everywhere, or a path.
 
-    `groups` is the pattern or column of `[data]`. A folder with a single class will do unless it is `to_train`.
-    Raises `DataError` where there is none, or it has no groups.
+    `groups` is the pattern or column of `[data]`; `skip_list` is a file that names images to leave out. A folder with
+    a single class will do unless it is `to_train`. Raises `DataError` where there is none, or it has no groups, or
+    the list does not fit.
     """
     if not name.strip():
         raise DataError("no data set is given: name one, such as mnist, or give the path of a folder of images.")
@@ -121,6 +131,8 @@ def find_source(
         raise DataError(
             f"groups = {groups!r} needs files with names or a CSV column; {source.name} has neither. Leave groups out."
         )
+    if skip_list is not None:
+        source = without_listed(source, path if path.is_dir() else path.parent, Path(skip_list).expanduser())
     return source
 
 
@@ -158,7 +170,9 @@ def _load_to_memory(source: Source, geometry: Geometry, settings: DataSettings, 
     images = np.empty((len(source), *geometry.shape), np.uint8)
     kept, bad = source.pixels.read(geometry, images, progress)
     readable = source.readable(kept, bad)
-    division = _divide(readable, settings)
+    # what is published under a name is known, and taken as it is
+    same = [] if registry.find(settings.source) else twins(images[: len(kept)])
+    division = _divide(readable, settings, same)
     return _data_set(readable, division, geometry, lambda _, rows: torch.from_numpy(images[rows]))
 
 
@@ -169,13 +183,13 @@ def _load_to_disk(
     settings: DataSettings,
     progress: Progress | None,
 ) -> DataSet:
-    def order(kept: Int64, bad: Mapping[int, str]) -> Int64:
-        division = _divide(source.readable(kept, bad), settings)
+    def order(kept: Int64, bad: Mapping[int, str], same: list[list[int]]) -> Int64:
+        division = _divide(source.readable(kept, bad), settings, same)
         return np.concatenate(list(_stored_parts(division).values()))
 
     stored = stored_images(paths, source.pixels, geometry, order, progress)
     readable = source.readable(stored.kept, stored.bad)
-    division = _divide(readable, settings)
+    division = _divide(readable, settings, stored.twins)
     places, start = {}, 0
     for part, rows in _stored_parts(division).items():
         places[part] = slice(start, start + len(rows))
@@ -192,22 +206,36 @@ def _stored_parts(division: Division) -> dict[str, Int64]:
     return {part: rows for part, rows in parts.items() if rows is not None}
 
 
-def _divide(source: Source, settings: DataSettings) -> Division:
-    if settings.strict and source.skipped:
-        files = "\n".join(f"  {skipped.path}: {skipped.reason}" for skipped in source.skipped[:_LISTED])
-        more = f"\n  and {len(source.skipped) - _LISTED} more" if len(source.skipped) > _LISTED else ""
+def _divide(source: Source, settings: DataSettings, same: list[list[int]]) -> Division:
+    """The division of the readable images, of which the groups `same` have the same pixels."""
+    bad = [skipped for skipped in source.skipped if not skipped.on_list]
+    if settings.strict and bad:
+        files = "\n".join(f"  {skipped.path}: {skipped.reason}" for skipped in bad[:_LISTED])
+        more = f"\n  and {len(bad) - _LISTED} more" if len(bad) > _LISTED else ""
         raise DataError(
-            f"{source.name}: strict, and {len(source.skipped)} of its files cannot be used:\n{files}{more}\n"
+            f"{source.name}: strict, and {len(bad)} of its files cannot be used:\n{files}{more}\n"
             "Mend or remove them, or leave out strict to train without them."
         )
-    return divide(source, settings)
+    if not same:
+        return divide(source, settings)
+    numbers = group_numbers(len(source), same) if source.files is not None else None
+    division = divide(source, settings, numbers)
+    advice = f"neocog audit {shlex.quote(settings.source)} shows more."
+    notes = notes_on(same, _stored_parts(division), division.labels, division.classes, source.files, advice)
+    if division.origin == "split" and source.groups is None:
+        copies = sum(max(0, int((division.labels[group] >= 0).sum()) - 1) for group in same)
+        if copies:
+            kind = "image is a copy of another one" if copies == 1 else "images are copies of others"
+            together = "the split keeps what is the same on one side"
+            notes.insert(0, f"{copies:,} {kind}, pixel for pixel; {together}. {advice}")
+    return replace(division, notes=(*division.notes, *notes))
 
 
 def _data_set(
     source: Source, division: Division, geometry: Geometry, pixels: Callable[[str, Int64], torch.Tensor]
 ) -> DataSet:
     def part(name: str, rows: Int64) -> ImageSet:
-        files = None if source.files is None else tuple(source.files[row] for row in rows)
+        files = None if source.files is None else chosen(source.files, rows)
         return ImageSet(pixels(name, rows), torch.from_numpy(division.labels[rows]), division.classes, files)
 
     return DataSet(

@@ -5,23 +5,34 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from pathlib import Path
 
 _NUMBER = re.compile(r"([0-9]+)")
 _JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "icon\r"})
 
 
-def natural_key(name: str) -> tuple[object, ...]:
+def natural_key(name: str) -> tuple[str, str]:
     """A key to sort by: img2 before img10; capitals decide only between names that are otherwise the same."""
-    parts = _NUMBER.split(name.casefold())
-    # Odd places are runs of digits. Their length comes first, so that no run is too long to be compared.
-    numbers = [(len(part.lstrip("0")), part.lstrip("0")) if place % 2 else part for place, part in enumerate(parts)]
-    return tuple(numbers), name
+    return _by_numbers(name), name
 
 
 def natural_sort(names: Iterable[str]) -> list[str]:
     """`names` in natural order."""
-    return sorted(names, key=natural_key)
+    # Two sorts, so that the keys of a million names take half the memory.
+    ordered = sorted(names)
+    ordered.sort(key=_by_numbers)
+    return ordered
+
+
+def _by_numbers(name: str) -> str:
+    """`name` as text whose plain order is the natural one: before each run of digits stands how long it is."""
+    parts = _NUMBER.split(name.casefold())
+    if len(parts) == 1:
+        return parts[0]
+    for place in range(1, len(parts), 2):
+        digits = parts[place].lstrip("0")
+        # The zero ends the text before it. Two characters hold any length, and are never surrogates.
+        parts[place] = f"\0{chr(len(digits) >> 15)}{chr(len(digits) & 0x7FFF)}{digits}"
+    return "".join(parts)
 
 
 def normal(name: str) -> str:
@@ -37,6 +48,6 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def is_hidden(path: Path) -> bool:
-    """Whether a file or folder is hidden, or left behind by an operating system."""
-    return path.name.startswith(".") or path.name.casefold() in _JUNK
+def is_hidden(name: str) -> bool:
+    """Whether the name of a file or folder is that of a hidden one, or of what an operating system leaves behind."""
+    return name.startswith(".") or name.casefold() in _JUNK

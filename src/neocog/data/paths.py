@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from neocog.data.decoding import image_suffixes
-from neocog.data.names import is_hidden, natural_key, printable
+from neocog.data.names import is_hidden, natural_key, natural_sort, printable
 from neocog.errors import DataError
 
 Problem = Callable[[Path, str], None]
@@ -34,18 +35,19 @@ def image_files(paths: Iterable[str]) -> Iterator[Path]:
             )
 
 
-def files_below(folder: Path, problem: Problem) -> Iterator[Path]:
+def files_below(folder: Path, problem: Problem, *, links_up: bool = True) -> Iterator[Path]:
     """Files in `folder` and below in natural order, hidden ones and junk left out.
 
-    Symbolic links are followed, but each folder is entered only once. `problem(path, reason)` hears of
-    folders that cannot be read.
+    Symbolic links are followed, but each folder is entered only once, and without `links_up` none that holds
+    `folder`. `problem(path, reason)` hears of folders that cannot be read.
     """
-    return _walk(folder, problem, set())
+    above = () if links_up else folder.absolute().parents
+    return _walk(folder, problem, {place for parent in above if (place := _place(parent)) is not None})
 
 
 def entries(folder: Path) -> list[Path]:
     """What lies directly in `folder`, in natural order, hidden files and junk left out; or `OSError`."""
-    return sorted((path for path in folder.iterdir() if not is_hidden(path)), key=lambda path: natural_key(path.name))
+    return [folder / name for name in _inside(folder)]
 
 
 def has_image_name(path: Path) -> bool:
@@ -54,20 +56,37 @@ def has_image_name(path: Path) -> bool:
 
 
 def _walk(folder: Path, problem: Problem, entered: set[tuple[int, int]]) -> Iterator[Path]:
+    place = _place(folder)
+    if place in entered:
+        return
     try:
-        status = folder.stat()
-        inside = entries(folder)
+        inside = _inside(folder)
     except OSError as error:
         problem(folder, f"the folder cannot be read ({error.strerror or error})")
         return
-    if (status.st_dev, status.st_ino) in entered:
-        return
-    entered.add((status.st_dev, status.st_ino))
-    for path in inside:
+    if place is not None:
+        entered.add(place)
+    for name in inside:
+        path = folder / name
         if path.is_dir():
             yield from _walk(path, problem, entered)
         else:
             yield path
+
+
+def _place(folder: Path) -> tuple[int, int] | None:
+    """What is the same for all names of a folder; None where it cannot be asked."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _inside(folder: Path) -> list[str]:
+    # Names, not paths: a folder may hold a million of them.
+    with os.scandir(folder) as found:
+        return natural_sort(entry.name for entry in found if not is_hidden(entry.name))
 
 
 def _images_below(folder: Path) -> Iterator[Path]:

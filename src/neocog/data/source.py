@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from neocog.data.file_names import chosen
 from neocog.data.geometry import Geometry
 from neocog.data.imageset import Skipped
 from neocog.errors import DataError
@@ -61,7 +62,7 @@ class Source:
     parts: Texts
     pixels: Pixels
     groups: tuple[str, ...] | None = None
-    files: tuple[str, ...] | None = None
+    files: Sequence[str] | None = None
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -76,15 +77,16 @@ class Source:
             parts=self.parts[rows],
             pixels=self.pixels.only(rows),
             groups=None if self.groups is None else tuple(self.groups[row] for row in rows),
-            files=None if self.files is None else tuple(self.files[row] for row in rows),
+            files=None if self.files is None else chosen(self.files, rows),
         )
 
     def readable(self, kept: Int64, bad: Mapping[int, str]) -> Source:
         """The source without the rows in `bad`, which are reported as skipped, each for its reason."""
         if not bad:
             return self
-        files = self.files or tuple(map(str, range(len(self))))
-        skipped = tuple(Skipped(files[row], reason) for row, reason in sorted(bad.items()))
+        skipped = tuple(
+            Skipped(str(row) if self.files is None else self.files[row], reason) for row, reason in sorted(bad.items())
+        )
         return replace(self.only(kept), skipped=self.skipped + skipped)
 
 
@@ -104,7 +106,7 @@ class ArrayPixels:
 
     def read(self, geometry: Geometry, out: UInt8, progress: Progress | None) -> tuple[Int64, Mapping[int, str]]:
         """Copy, or bring to another geometry as a decoded file would be."""
-        if self._images.shape[1:] == geometry.shape:
+        if self._images.shape[1:] == geometry.shape and geometry.resize != "imagenet":
             out[:] = self._images
         elif self._keeps_size(geometry):
             self._place(geometry, out)

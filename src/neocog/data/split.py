@@ -31,8 +31,11 @@ class Division:
     notes: tuple[str, ...]
 
 
-def divide(source: Source, settings: DataSettings) -> Division:
+def divide(source: Source, settings: DataSettings, twins: Int64 | None = None) -> Division:
     """Divide `source` as `settings` say: its own validation images if it has some, else a stratified split.
+
+    `twins` (N,) has the same number for images of the same pixels: where there are no groups, a split keeps these
+    on one side.
 
     The split is scikit-learn's `train_test_split` with `split_seed`, so that it can be repeated outside; then
     an image is moved for each class that a part would lack. With groups, no group lies on both sides of a
@@ -66,7 +69,14 @@ def divide(source: Source, settings: DataSettings) -> Division:
         origin, rows = "split", parts["train"]
         groups = None if source.groups is None else [source.groups[row] for row in rows]
         size = float(settings.validation) if isinstance(settings.validation, float) else int(settings.validation)
-        first, second, more = split(labels[rows], size, settings.split_seed, classes=classes, groups=groups)
+        first, second, more = split(
+            labels[rows],
+            size,
+            settings.split_seed,
+            classes=classes,
+            groups=groups,
+            twins=None if twins is None else twins[rows],
+        )
         notes += more
         train, valid = rows[first], rows[second]
     test = parts["test"] if "test" in own else None
@@ -80,13 +90,21 @@ def split(
     *,
     classes: Sequence[str],
     groups: Sequence[str] | None = None,
+    twins: Int64 | None = None,
 ) -> tuple[Int64, Int64, list[str]]:
     """Row numbers (training, validation) of a stratified split of `labels` (N,), and notes.
 
     `size` is the validation part: a fraction between 0 and 1, or a number of images. Every class of `labels`
-    is in both parts, and with `groups` (one name an image) no group is. Raises `DataError` where that is
-    impossible.
+    is in both parts, and with `groups` (one name an image) no group is. Without groups, images with the same
+    number in `twins` (N,) go one way, and count once; those of a class that has nothing else are not kept together.
+    Raises `DataError` where that is impossible.
     """
+    if groups is None and twins is not None:
+        together = _separable(labels, twins)
+        _, firsts, which = np.unique(together, return_index=True, return_inverse=True)
+        if len(firsts) < len(labels):
+            train, valid, notes = split(labels[firsts], size, seed, classes=classes)
+            return np.flatnonzero(np.isin(which, train)), np.flatnonzero(np.isin(which, valid)), notes
     present = np.unique(labels)
     count = int(np.ceil(size * len(labels))) if isinstance(size, float) else size
     notes = []
@@ -109,6 +127,19 @@ def split(
     if groups is not None:
         return (*_grouped(labels, count, seed, classes, groups), notes)
     return (*_stratified(labels, size if not notes else count, seed), notes)
+
+
+def _separable(labels: Int64, twins: Int64) -> Int64:
+    """`twins`, where those of a class that would be left with fewer than two images count as different."""
+    together = twins.copy()
+    while True:
+        firsts = np.unique(together, return_index=True)[1]
+        counts = np.bincount(labels[firsts], minlength=int(labels.max()) + 1)
+        small = np.flatnonzero(np.isin(labels, np.unique(labels)[counts[np.unique(labels)] < 2]))
+        alone = len(labels) + int(twins.max()) + small
+        if np.array_equal(together[small], alone):
+            return together
+        together[small] = alone
 
 
 def _stratified(labels: Int64, size: float | int, seed: int) -> tuple[Int64, Int64]:

@@ -18,23 +18,28 @@ import torch
 from neocog.data.download import data_folder
 from neocog.data.geometry import Geometry
 from neocog.data.source import Int64, Pixels, Progress, UInt8
+from neocog.data.twins import twins
 from neocog.errors import DataError
 from neocog.files import whole_file, write_error, write_whole
 
-_VERSION = 1
+_VERSION = 2
 _CHUNK = 256
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Readable rows, reasons for the others, and the images (N, C, H, W) in the order that was asked for."""
+    """Readable rows, reasons for the others, and the images (N, C, H, W) in the order that was asked for.
+
+    `twins` are the groups of readable images (places in `kept`) whose pixels are the same.
+    """
 
     kept: Int64
     bad: Mapping[int, str]
+    twins: list[list[int]]
     images: torch.Tensor
 
 
-Order = Callable[[Int64, Mapping[int, str]], Int64]
+Order = Callable[[Int64, Mapping[int, str], list[list[int]]], Int64]
 
 
 def stored_images(
@@ -42,7 +47,7 @@ def stored_images(
 ) -> Stored:
     """The images `pixels` of the files `paths`, on disk, decoded now or earlier.
 
-    `order(kept, bad)` says, once the readable rows are known, which of them (places in `kept`) are stored and
+    `order(kept, bad, twins)` says, once the readable rows are known, which of them (places in `kept`) are stored and
     in which order. The file is used again as long as the paths, sizes and times of the files, the geometry
     and the order are the same; otherwise it is built anew, whole or not at all. Raises `NeocogError` where
     there is no room.
@@ -59,26 +64,28 @@ def stored_images(
     known = _read_record(record)
     if known.get("content") == content:
         kept, bad = _kept(len(paths), known["bad"])
-        rows = order(kept, bad)
+        rows = order(kept, bad, known["twins"])
         data = _data_file(folder, place, content, rows)
         if data.is_file() and data.stat().st_size == len(rows) * geometry.image_bytes:
-            return Stored(kept, bad, _map(data, len(rows), geometry))
+            return Stored(kept, bad, known["twins"], _map(data, len(rows), geometry))
 
     with _scratch(folder, (len(paths), *geometry.shape)) as images:
         kept, bad = pixels.read(geometry, images, progress)
-        rows = order(kept, bad)
+        same = twins(images[: len(kept)])
+        rows = order(kept, bad, same)
         data = _data_file(folder, place, content, rows)
         with whole_file(data) as temporary, temporary.open("wb") as file:
             for start in range(0, len(rows), _CHUNK):
                 file.write(images[rows[start : start + _CHUNK]].tobytes())
-    write_whole(record, json.dumps({"content": content, "bad": {str(row): reason for row, reason in bad.items()}}))
+    reasons = {str(row): reason for row, reason in bad.items()}
+    write_whole(record, json.dumps({"content": content, "bad": reasons, "twins": same}))
     mapped = _map(data, len(rows), geometry)
     for older in folder.glob(f"{place}-*.uint8"):
         if older != data:
             # Windows keeps a file that another process has mapped; the next build tries again
             with contextlib.suppress(OSError):
                 older.unlink()
-    return Stored(kept, bad, mapped)
+    return Stored(kept, bad, same, mapped)
 
 
 def _data_file(folder: Path, place: str, content: str, rows: Int64) -> Path:
@@ -124,7 +131,7 @@ def _content(paths: Sequence[Path], geometry: Geometry) -> str:
 
 def _common(paths: Sequence[Path]) -> str:
     try:
-        return os.path.commonpath([path.absolute().parent for path in paths])
+        return os.path.commonpath({path.absolute().parent for path in paths})
     except ValueError:  # several drives
         return str(paths[0].absolute())
 

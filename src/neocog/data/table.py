@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-from neocog.data.listing import Item, listed_source
+import numpy as np
+
+from neocog.data.listing import Listing
 from neocog.data.names import normal, printable
-from neocog.data.source import Part, Source
+from neocog.data.source import Int64, Part, Source
 from neocog.errors import DataError
 
 _DELIMITERS = ",;\t|"
 _PARTS: dict[str, Part] = {
     "": "train", "train": "train", "val": "valid", "valid": "valid", "validation": "valid", "test": "test",
 }  # fmt: skip
+
+
+class _Row(NamedTuple):
+    """A line of the file; `path` as it is written there."""
+
+    line: int
+    path: str
+    label: str
+    part: Part
+    group: str | None
 
 
 def table_source(path: Path, groups: str | None = None) -> Source:
@@ -25,43 +39,87 @@ def table_source(path: Path, groups: str | None = None) -> Source:
     pattern on the file name. UTF-8, separated by commas, semicolons, tabs or bars. A file listed twice counts
     once. Raises `DataError`, with the line, for anything else.
     """
-    rows = _read(path)
-    column = groups.strip().casefold() if groups is not None else None
-    if column is not None and not (rows and column in rows[0][1]):
-        column = None
-    items: dict[Path, tuple[int, Item]] = {}
-    repeated = 0
-    for line, row in rows:
-        item = _item(path, line, row, column)
-        if item.path in items:
-            earlier_line, earlier = items[item.path]
-            if (earlier.label, earlier.part) != (item.label, item.part):
-                raise DataError(
-                    f"{path}, line {line}: {row['path']} is {item.label} ({item.part}) here and "
-                    f"{earlier.label} ({earlier.part}) "
-                    f"on line {earlier_line}. Keep one of the two lines."
-                )
-            repeated += 1
-        else:
-            items[item.path] = line, item
-    if not items:
+    files, lines = Listing(), array("q")
+    for row in _rows(path, groups):
+        files.add(path.parent / row.path, row.label, row.part, row.group)
+        lines.append(row.line)
+    if not len(files):
         raise DataError(
             f"{path} lists no images: under the header, one line an image is expected, such as cats/1.jpg,cat."
         )
+    once = _without_repeated(path, files, lines)
+    repeated = len(files) - len(once)
     notes = [f"{repeated} lines of {path.name} list a file again; each file counts once."] if repeated else []
-    return listed_source(printable(path.stem), [item for _, item in items.values()], notes=notes, groups=groups)
+    source = files.source(printable(path.stem), notes=notes, groups=groups)
+    return source.only(once) if repeated else source
 
 
-def _read(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Line number and cells, by name of column in small letters, of every line that is not empty."""
+def _without_repeated(path: Path, files: Listing, lines: array[int]) -> Int64:
+    """The rows of `files` whose file does not stand in an earlier row; the same must stand there."""
+    # Hashes take a fifth of the memory of the paths; what shares one is looked at.
+    hashes = np.fromiter((hash(file) for file in files.paths), np.int64, len(files))
+    order = np.argsort(hashes, kind="stable")
+    again = np.flatnonzero(hashes[order][1:] == hashes[order][:-1])
+    keep = np.ones(len(files), bool)
+    first: dict[Path, int] = {}
+    for row in sorted({*order[again].tolist(), *order[again + 1].tolist()}):
+        file = files.paths[row]
+        earlier = first.setdefault(file, row)
+        if earlier == row:
+            continue
+        (label, part), (label_there, part_there) = files.place(row), files.place(earlier)
+        if (label, part) != (label_there, part_there):
+            raise DataError(
+                f"{path}, line {lines[row]}: {_as_written(path, file)} is {label} ({part}) here and {label_there} "
+                f"({part_there}) on line {lines[earlier]}. Keep one of the two lines."
+            )
+        keep[row] = False
+    return np.flatnonzero(keep)
+
+
+def _as_written(path: Path, file: Path) -> str:
+    inside = file.relative_to(path.parent) if file.is_relative_to(path.parent) else file
+    return printable(str(inside))
+
+
+def _rows(path: Path, groups: str | None) -> Iterator[_Row]:
+    """Every line that is not empty, checked; a line at a time, so that a long file takes no memory."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = file.readlines()
+            header = file.readline()
+            delimiter, names = _header(path, header[:10_000])
+            column = groups.strip().casefold() if groups is not None and groups.strip().casefold() in names else None
+            reader = csv.reader(file, delimiter=delimiter)
+            try:
+                for cells in reader:
+                    line = 1 + reader.line_num
+                    if not any(cell.strip() for cell in cells):
+                        continue
+                    if len(cells) != len(names):
+                        raise DataError(
+                            f"{path}, line {line}: {len(cells)} values, but the header names {len(names)} columns."
+                        )
+                    values = {name: cell.strip() for name, cell in zip(names, cells, strict=True)}
+                    yield _row(path, line, values, column)
+            except csv.Error as error:
+                raise DataError(f"{path}, line {1 + reader.line_num}: {error}.") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text (byte {error.start}). Save it as CSV UTF-8.") from error
+        raise DataError(f"{path} is not UTF-8 text (byte {_first_wrong(path)}). Save it as CSV UTF-8.") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
-    header = lines[0][:10_000] if lines else ""
+
+
+def _first_wrong(path: Path) -> int:
+    """Where the first byte stands that is not UTF-8; the error of a reader counts from its last piece."""
+    try:
+        path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return error.start
+    return 0
+
+
+def _header(path: Path, header: str) -> tuple[str, list[str]]:
+    """The delimiter, and the names of the columns in small letters."""
     delimiter = next((mark for mark in _DELIMITERS if {"path", "label"} <= set(_cells(header, mark))), None)
     if delimiter is None:
         raise DataError(
@@ -73,32 +131,20 @@ def _read(path: Path) -> list[tuple[int, dict[str, str]]]:
     doubled = sorted({name for name in names if name and names.count(name) > 1})
     if doubled:
         raise DataError(f"{path}: the header names {', '.join(doubled)} more than once. Rename one of the columns.")
-    reader = csv.reader(lines[1:], delimiter=delimiter)
-    rows = []
-    try:
-        for cells in reader:
-            line = 1 + reader.line_num
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(names):
-                raise DataError(f"{path}, line {line}: {len(cells)} values, but the header names {len(names)} columns.")
-            rows.append((line, {name: cell.strip() for name, cell in zip(names, cells, strict=True)}))
-    except csv.Error as error:
-        raise DataError(f"{path}, line {1 + reader.line_num}: {error}.") from error
-    return rows
+    return delimiter, names
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
     return [cell.strip().casefold() for cell in next(csv.reader([line], delimiter=delimiter), [])]
 
 
-def _item(path: Path, line: int, row: Mapping[str, str], group: str | None) -> Item:
+def _row(path: Path, line: int, values: Mapping[str, str], group: str | None) -> _Row:
     for name in ("path", "label"):
-        if not row[name]:
+        if not values[name]:
             raise DataError(f"{path}, line {line}: the {name} is empty.")
-    part = _PARTS.get(row.get("split", "").casefold())
+    part = _PARTS.get(values.get("split", "").casefold())
     if part is None:
-        raise DataError(f"{path}, line {line}: the split is train, val or test; it is {row['split']!r}.")
-    if group is not None and not row[group]:
+        raise DataError(f"{path}, line {line}: the split is train, val or test; it is {values['split']!r}.")
+    if group is not None and not values[group]:
         raise DataError(f"{path}, line {line}: the column {group} is empty; groups needs a value on every line.")
-    return Item(path.parent / row["path"], normal(row["label"]), part, None if group is None else row[group])
+    return _Row(line, values["path"], normal(values["label"]), part, None if group is None else values[group])
