@@ -176,7 +176,7 @@ def _written(
 ) -> tuple[str, list[LayerShape | SumShape]] | None:
     """The title and the parts of a network that is given in the notation; None for any other."""
     meant = resolve(model) if isinstance(model, str) else model
-    if isinstance(meant, catalogue.Entry) and meant.notation is not None:
+    if isinstance(meant, catalogue.Entry) and meant.notation is not None and meant.cut is None:
         classes = meant.num_classes if num_classes is None else num_classes
         return meant.name, parse(meant.notation).parts(shape, classes)
     return ("network", meant.parts(shape, num_classes)) if isinstance(meant, Network) else None

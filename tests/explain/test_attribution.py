@@ -206,6 +206,7 @@ def test_many_images_give_what_each_gives(method: str, monkeypatch: pytest.Monke
         ("resnet18", 128, "layer4"),
         ("resnet18", 64, "layer3"),
         ("vgg11", 64, "features.19"),
+        ("efficientnet-lite0", 128, "relu6_head"),
     ],
 )
 def test_the_layer_taken_has_features_and_places(name: str, size: int, layer: str) -> None:

@@ -175,12 +175,12 @@ def test_a_network_without_convolutions_is_explained_all_the_same() -> None:
     assert "the 5 largest of 64 terms:" in found.text()
 
 
-@pytest.mark.parametrize("name", ["lenet5-1998", "resnet18", "mlp"])
+@pytest.mark.parametrize("name", ["lenet5-1998", "resnet18", "mlp", "efficientnet-lite0"])
 def test_any_network_gives_a_text_and_a_picture(name: str, tmp_path: Path) -> None:
     network, image = named_network(name)
     image = image if name != "lenet5-1998" else torch.rand(1, 32, 32)
     network = network if name != "lenet5-1998" else randomise(nc.build(name, (1, 32, 32)))
-    last = {"lenet5-1998": "rbf1", "resnet18": "layer2.0", "mlp": "linear2"}[name]
+    last = {"lenet5-1998": "rbf1", "resnet18": "layer2.0", "mlp": "linear2", "efficientnet-lite0": "blocks.2"}[name]
     for layer in (None, last):
         found = explain(network, image, layer=layer)
         assert found.agrees

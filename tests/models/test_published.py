@@ -11,6 +11,7 @@ from neocog.summary import summarize
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 NAMES = [entry.name for entry in catalogue.entries() if entry.notation is None]
 TOTALS = {
+    "efficientnet-lite0": 4_652_008,
     "resnet18": 11_689_512,
     "resnet34": 21_797_672,
     "resnet50": 25_557_032,
@@ -25,6 +26,7 @@ TOTALS = {
 }
 # Multiply-accumulates of one 224x224 image in billions, as published with the weights.
 GIGA_MACS = {
+    "efficientnet-lite0": 0.39,
     "resnet18": 1.81,
     "resnet34": 3.66,
     "resnet50": 4.09,

@@ -61,6 +61,8 @@ def small(name: str, shape: tuple[int, int, int]) -> nn.Module:
         ("resnet50", (1, 49, 34), 20),
         ("vgg11", (1, 64, 40), 4),
         ("vgg16-bn", (1, 32, 40), 9),
+        ("efficientnet-lite0", (1, 66, 49), 23),
+        ("resnet18[:layer2.1]", (1, 49, 34), 5),
     ],
 )
 def test_the_layers_of_a_named_network_see_what_nan_reaches(name: str, shape: tuple[int, int, int], every: int) -> None:
@@ -91,6 +93,11 @@ def _stage(rest: int) -> list[tuple[int, int]]:
         # Kernels and strides along the widest way, stage by stage; those of 1x1 change nothing.
         ("resnet18", "layer4.1.relu:2", [(7, 2), *_stage(4), *_stage(3), *_stage(3), *_stage(3)]),
         ("resnet50", "layer4.2.relu:3", [(7, 2), *_stage(3), *_stage(3), *_stage(5), *_stage(2)]),
+        (
+            "efficientnet-lite0",
+            "blocks.15.bn2",
+            [(3, 2), (3, 1), *_stage(1), (5, 2), (5, 1), *_stage(2), *[(5, 1)] * 3, (5, 2), *[(5, 1)] * 3, (3, 1)],
+        ),
         ("vgg16", "features.30", [*[*[(3, 1)] * 2, (2, 2)] * 2, *[*[(3, 1)] * 3, (2, 2)] * 3]),
     ],
 )

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from neocog.explain.finding import Finding, Place, short
 from neocog.explain.forward import Call
 from neocog.explain.pointwise import relu
+from neocog.models.efficientnet import InvertedBottleneck
 from neocog.models.network import ResidualChain
 from neocog.models.resnet import BasicBlock, Bottleneck
 
@@ -52,6 +53,9 @@ def _ways(call: Call) -> tuple[Call, Call | None, bool] | None:
         last = layer.bn3 if isinstance(layer, Bottleneck) else layer.bn2
         body = _call_of(call, last)
         return None if body is None else (body, _call_of(call, layer.downsample), True)
+    if isinstance(layer, InvertedBottleneck) and layer.adds_input:
+        body = _call_of(call, layer.bn2)
+        return None if body is None else (body, None, False)
     return None
 
 

@@ -15,8 +15,9 @@ from neocog.explain import pointwise, windows
 from neocog.explain.blocks import block, unknown
 from neocog.explain.finding import Finding, Place
 from neocog.explain.forward import Call, Forward, record
+from neocog.models.efficientnet import CeilConv2d
 from neocog.models.lenet import EuclideanRBF, Subsample, TableConv2d
-from neocog.models.network import GlobalAverage, SameConv2d, TrailingSoftmax
+from neocog.models.network import FlattenView, GlobalAverage, SameConv2d, TrailingSoftmax
 from neocog.models.trace import module_text
 from neocog.notation import shape_text
 from neocog.steps_text import numbers_text, step_text
@@ -28,6 +29,7 @@ _WINDOWS: dict[type[nn.Module], _Handler] = {
     nn.Conv1d: windows.conv,
     nn.Conv2d: windows.conv,
     SameConv2d: windows.conv,
+    CeilConv2d: windows.conv,
     TableConv2d: windows.table_conv,
     nn.Linear: windows.linear,
     EuclideanRBF: windows.rbf,
@@ -61,6 +63,7 @@ _OTHERS: dict[type[nn.Module], _Handler] = {
     nn.Softmax: pointwise.softmax,
     nn.LogSoftmax: pointwise.softmax,
     nn.Flatten: pointwise.flatten,
+    FlattenView: pointwise.flatten,
 }
 _HANDLERS = {**_WINDOWS, **_POINTWISE, **_OTHERS}
 

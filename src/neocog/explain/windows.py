@@ -32,7 +32,7 @@ def conv(call: Call, place: Place) -> Finding | None:
     width = weight.shape[1]
     first = place[0] // (len(weight) // layer.groups) * width
     if isinstance(layer, SameConv2d):
-        left, _, top, _ = layer.margins
+        left, _, top, _ = layer.margins_for(*x.shape[1:])
         before = (before[0] + top, before[1] + left)
     step = _weighted_step(
         x[first : first + width],

@@ -13,8 +13,10 @@ from torch import nn
 from neocog.errors import ModelError
 from neocog.kernels.fuse import fuse
 from neocog.models.catalogue import Entry
+from neocog.models.efficientnet import efficientnet_lite0
 from neocog.models.initial import glorot, lecun_1998
 from neocog.models.network import NotationNetwork
+from neocog.models.pieces import CutNetwork
 from neocog.models.reference import PythonPath, call, load, resolve
 from neocog.models.resnet import resnet18, resnet34, resnet50
 from neocog.models.vgg import vgg
@@ -27,6 +29,7 @@ Shape: TypeAlias = tuple[int, int, int]
 _INITIAL: Mapping[Init, Callable[[nn.Module], None]] = {"glorot": glorot, "lecun-1998": lecun_1998}
 # Made from (channels, number of classes).
 _PUBLISHED: Mapping[str, Callable[[int, int], nn.Module]] = {
+    "efficientnet-lite0": efficientnet_lite0,
     "resnet18": resnet18,
     "resnet34": resnet34,
     "resnet50": resnet50,
@@ -48,7 +51,8 @@ def build(
     """Build a network for images of `input_shape` (C, H, W); it gives logits, float (N, num_classes).
 
     Args:
-        model: a name (`neocog.models.catalogue`), a network in the notation (text or parsed), a Python path
+        model: a name (`neocog.models.catalogue`), also with the layer after which it is cut and gets a new head
+            (`resnet18[:layer2.1]`), a network in the notation (text or parsed), a Python path
             such as `mypackage.nets:build` (the current directory is looked through first), a function or
             class, which is called with `input_shape` and `num_classes` where it takes them, or a module,
             given back as it is.
@@ -99,6 +103,11 @@ def _written(meant: Entry | Network, shape: Shape, num_classes: int | None) -> n
     if isinstance(meant, Network):
         return NotationNetwork(meant, shape, num_classes)
     classes = meant.num_classes if num_classes is None else num_classes
+    network = _named(meant, shape, classes)
+    return network if meant.cut is None else CutNetwork(network, meant.cut, shape, classes)
+
+
+def _named(meant: Entry, shape: Shape, classes: int) -> nn.Module:
     if meant.notation is not None:
         return NotationNetwork(parse(meant.notation), shape, classes)
     if min(shape[1:]) < meant.minimum_size:

@@ -9,6 +9,10 @@ from neocog.errors import ModelError
 
 _COURSE = "course on CNNs (study notes and lectures)"
 _RESNET = 'He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016'
+_EFFICIENTNET = (
+    'Tan, Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019; '
+    "Lite variant of 2020"
+)
 _VGG = 'Simonyan, Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015'
 _BATCH_NORM = (
     'Ioffe, Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate '
@@ -30,7 +34,8 @@ class Entry:
     `input_shape` (C, H, W) and `num_classes` are those it is usually meant for; `parameters` is its number of
     parameters there. `notation` is its text where the network is written in the notation, else None: then it
     is a torch module with the parameter names of its published weights. `minimum_size` is the smallest height
-    and width of an image, in pixels, that passes through it.
+    and width of an image, in pixels, that passes through it. `cut`, where given, is the layer after which the network
+    ends, with a new head behind it; the parameters are those of the whole.
     """
 
     name: str
@@ -41,6 +46,7 @@ class Entry:
     input_shape: tuple[int, int, int] = (1, 28, 28)
     num_classes: int = 10
     minimum_size: int = 1
+    cut: str | None = None
 
 
 def names() -> tuple[str, ...]:
@@ -79,11 +85,11 @@ def _simplified(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
 
 
-def _vgg(depth: int, plain: int, normalised: int) -> tuple[Entry, Entry]:
+def _vgg(depth: int, plain: int, normalised: int, megabytes: tuple[int, int]) -> tuple[Entry, Entry]:
     return (
         Entry(
             name=f"vgg{depth}",
-            description=f"VGG with {depth} layers of weights",
+            description=f"VGG with {depth} layers of weights; pretrained on ImageNet, {megabytes[0]} MB",
             parameters=plain,
             source=_VGG,
             input_shape=(3, 224, 224),
@@ -92,7 +98,8 @@ def _vgg(depth: int, plain: int, normalised: int) -> tuple[Entry, Entry]:
         ),
         Entry(
             name=f"vgg{depth}-bn",
-            description=f"VGG with {depth} layers of weights, each convolution batch-normalised",
+            description=f"VGG with {depth} layers of weights, each convolution batch-normalised; "
+            f"pretrained on ImageNet, {megabytes[1]} MB",
             parameters=normalised,
             source=f"{_VGG}; {_BATCH_NORM}",
             input_shape=(3, 224, 224),
@@ -102,10 +109,11 @@ def _vgg(depth: int, plain: int, normalised: int) -> tuple[Entry, Entry]:
     )
 
 
-def _resnet(depth: int, parameters: int, blocks: str) -> Entry:
+def _resnet(depth: int, parameters: int, blocks: str, megabytes: int) -> Entry:
     return Entry(
         name=f"resnet{depth}",
-        description=f"residual network with {depth} layers of weights, in {blocks} blocks",
+        description=f"residual network with {depth} layers of weights, in {blocks} blocks; "
+        f"pretrained on ImageNet, {megabytes} MB",
         parameters=parameters,
         source=_RESNET,
         input_shape=(3, 224, 224),
@@ -233,11 +241,21 @@ _ENTRIES: tuple[Entry, ...] = (
         """,
         minimum_size=2,
     ),
-    _resnet(18, 11_689_512, "basic"),
-    _resnet(34, 21_797_672, "basic"),
-    _resnet(50, 25_557_032, "bottleneck"),
-    *_vgg(11, 132_863_336, 132_868_840),
-    *_vgg(13, 133_047_848, 133_053_736),
-    *_vgg(16, 138_357_544, 138_365_992),
-    *_vgg(19, 143_667_240, 143_678_248),
+    Entry(
+        name="efficientnet-lite0",
+        description="inverted bottlenecks with depthwise convolutions: the network to begin with for photographs; "
+        "pretrained on ImageNet, 19 MB",
+        parameters=4_652_008,
+        source=_EFFICIENTNET,
+        input_shape=(3, 224, 224),
+        num_classes=1000,
+        minimum_size=32,
+    ),
+    _resnet(18, 11_689_512, "basic", 47),
+    _resnet(34, 21_797_672, "basic", 87),
+    _resnet(50, 25_557_032, "bottleneck", 103),
+    *_vgg(11, 132_863_336, 132_868_840, (531, 532)),
+    *_vgg(13, 133_047_848, 133_053_736, (532, 532)),
+    *_vgg(16, 138_357_544, 138_365_992, (553, 554)),
+    *_vgg(19, 143_667_240, 143_678_248, (575, 575)),
 )

@@ -1,14 +1,16 @@
-"""The words of the notation for the modules of PyTorch."""
+"""The words of the notation for the modules of PyTorch, and their like where it has none."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, replace
 from itertools import pairwise
 
 from torch import nn
 
 from neocog.errors import NotationError
-from neocog.models.network import GlobalAverage, ScaledTanh
+from neocog.models.network import FlattenView, GlobalAverage, SameConv2d, ScaledTanh
+from neocog.models.wordless import ReLU6, UnevenConv
 from neocog.notation import (
     Activation,
     ActivationKind,
@@ -35,12 +37,15 @@ _ACTIVATIONS: dict[type[nn.Module], ActivationKind] = {
 
 
 def as_layer(module: nn.Module, shape: Shape | None = None) -> Layer | None:
-    """The word of the notation that computes what a module does; None where there is none.
+    """The word of the notation that computes what a module does, or its like (`WORDLESS`); None where there is none.
 
-    For an adaptive pool that depends on the `shape` of the image's map that it takes.
+    For an adaptive pool, and a convolution that pads as much as it needs, that depends on the `shape` of the image's
+    map that it takes.
     """
     if isinstance(module, nn.AdaptiveAvgPool2d) and shape is not None and len(shape) == 3:
         return _adaptive_pool(module, shape)
+    if isinstance(module, SameConv2d) and shape is not None and len(shape) == 3:
+        return _padded_conv(module, shape)
     if type(module) in _ACTIVATIONS:
         return Activation(_ACTIVATIONS[type(module)])
     read = _READERS.get(type(module))
@@ -63,6 +68,17 @@ def _conv(module: nn.Conv2d) -> Conv | None:
         groups=module.groups,
         bias=module.bias is not None,
     )
+
+
+def _padded_conv(module: SameConv2d, shape: Shape) -> Conv | None:
+    left, right, top, bottom = module.margins_for(*shape[1:])
+    plain = _conv(module)
+    if plain is None:
+        return None
+    if (top, left) == (bottom, right):
+        return replace(plain, padding=(top, left))
+    settings = {field.name: getattr(plain, field.name) for field in fields(plain)}
+    return UnevenConv(**settings, margins=((top, bottom), (left, right)))
 
 
 def _max_pool(module: nn.MaxPool2d) -> MaxPool | None:
@@ -103,6 +119,8 @@ _READERS: dict[type[nn.Module], Callable[..., Layer | None]] = {
     nn.BatchNorm2d: lambda module: BatchNorm() if module.affine else None,
     nn.BatchNorm1d: lambda module: BatchNorm() if module.affine else None,
     nn.Dropout: lambda module: Dropout(module.p),
+    nn.ReLU6: lambda module: ReLU6(),
+    FlattenView: lambda module: Flatten(),
     nn.Flatten: lambda module: Flatten() if (module.start_dim, module.end_dim) == (1, -1) else None,
     GlobalAverage: lambda module: GlobalAvgPool(),
 }

@@ -86,7 +86,11 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve (N, in_channels, H, W) to (N, out_channels, H, W)."""
-        return super().forward(F.pad(input, self.margins))
+        return super().forward(F.pad(input, self.margins_for(*input.shape[-2:])))
+
+    def margins_for(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Give the padding (left, right, top, bottom) of an input of this size; here it is the same for all."""
+        return self.margins
 
 
 class GlobalAverage(nn.Module):
@@ -95,6 +99,10 @@ class GlobalAverage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Average over height and width."""
         return x.mean((2, 3))
+
+
+class FlattenView(nn.Flatten):
+    """The flattening of a published network in which it is no layer: it takes no memory, and no table counts any."""
 
 
 class ScaledTanh(nn.Module):

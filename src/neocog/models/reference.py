@@ -10,13 +10,15 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from neocog.errors import ModelError, NotationError, WeightsError
 from neocog.models import catalogue
 from neocog.notation import READERS, Network, parse
 
+# The first layers of a named network: resnet18[:layer2.1].
+_CUT = re.compile(r"(?P<name>[\w.\-]+)\[:(?P<layer>[\w.]+)\]")
 _PATH = re.compile(r"(?P<module>[^\W\d]\w*(?:\.[^\W\d]\w*)*):(?P<attribute>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
 
 
@@ -45,6 +47,8 @@ def resolve(text: str) -> catalogue.Entry | PythonPath | Network:
         )
     if text in catalogue.names():
         return catalogue.find(text)
+    if cut := _CUT.fullmatch(text):
+        return replace(catalogue.find(cut["name"]), cut=cut["layer"])
     if re.fullmatch(r"[^\s#]+:[^\s#]*|[^\s#]+\.py", text):
         return _python_path(text)
     if re.fullmatch(r"[\w.\-]+", text) and text not in READERS:

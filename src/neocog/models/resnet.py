@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from neocog.models.network import FlattenView
+
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut: (N, in_channels, H, W) to (N, channels, H/stride, W/stride)."""
@@ -77,6 +79,7 @@ class ResNet(nn.Module):
         self.layer3 = _layer(block, 128 * block.expansion, 256, depths[2], stride=2)
         self.layer4 = _layer(block, 256 * block.expansion, 512, depths[3], stride=2)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = FlattenView()
         self.fc = nn.Linear(512 * block.expansion, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -84,10 +87,9 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Give the logits, float (N, num_classes), of scaled images, float (N, in_channels, H, W)."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        logits: Tensor = self.fc(self.avgpool(x).flatten(1))
-        return logits
+        for piece in self.children():
+            x = piece(x)
+        return x
 
 
 def resnet18(in_channels: int, num_classes: int) -> ResNet:

@@ -157,7 +157,7 @@ def _seen(conv: nn.Conv2d, shape: _Map, output_shape: _Map) -> Tensor:
     """The number of the input that each tap sees, -1 in the padding: (C, H', taps down, W', taps right)."""
     device = conv.weight.device
     numbers = torch.arange(prod(shape), device=device).view(shape)
-    padded = F.pad(numbers, _margins(conv), value=-1)
+    padded = F.pad(numbers, _margins(conv, shape), value=-1)
     rows, columns = (
         torch.arange(places, device=device)[:, None] * stride + torch.arange(taps, device=device) * dilation
         for places, stride, taps, dilation in zip(
@@ -178,7 +178,7 @@ def _output_shape(conv: nn.Conv2d, shape: _Map) -> _Map:
     channels, height, width = shape
     if channels != conv.in_channels:
         raise ModelError(f"the convolution takes {conv.in_channels} channels, but the map is {shape_text(shape)}.")
-    left, right, top, bottom = _margins(conv)
+    left, right, top, bottom = _margins(conv, shape)
     rows, columns = (
         (padded - (taps - 1) * dilation - 1) // stride + 1
         for padded, taps, dilation, stride in zip(
@@ -190,10 +190,10 @@ def _output_shape(conv: nn.Conv2d, shape: _Map) -> _Map:
     return conv.out_channels, rows, columns
 
 
-def _margins(conv: nn.Conv2d) -> tuple[int, int, int, int]:
+def _margins(conv: nn.Conv2d, shape: _Map) -> tuple[int, int, int, int]:
     """Lines of zeros (left, right, top, bottom)."""
     if isinstance(conv, SameConv2d):
-        return conv.margins
+        return conv.margins_for(*shape[1:])
     if conv.padding == "same":
         down, right = ((taps - 1) * apart for taps, apart in zip(conv.kernel_size, conv.dilation, strict=True))
         return right // 2, right - right // 2, down // 2, down - down // 2

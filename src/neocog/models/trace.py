@@ -15,6 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from neocog.errors import ModelError
 from neocog.models.lenet import EuclideanRBF, Subsample, TableConv2d
+from neocog.models.network import FlattenView
 from neocog.notation import LayerShape
 
 
@@ -161,7 +162,7 @@ def _layer(
         parameters=sum(p.numel() for p in parameters),
         trainable=sum(p.numel() for p in parameters if p.requires_grad),
         macs=0 if output is None else _macs(module, output),
-        activation_bytes=0 if output is None else output.numel() * output.element_size(),
+        activation_bytes=0 if output is None or isinstance(module, FlattenView) else output.nbytes,
         parameter_bytes=sum(p.numel() * p.element_size() for p in parameters),
         called=called,
     )

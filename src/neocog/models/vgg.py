@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from neocog.models.network import FlattenView
+
 # Channels of the 3x3 convolutions of each of the five stages; a 2x2 max pooling ends each stage.
 _STAGES: dict[int, tuple[tuple[int, ...], ...]] = {
     11: ((64,), (128,), (256,) * 2, (512,) * 2, (512,) * 2),
@@ -25,6 +27,7 @@ class VGG(nn.Module):
         super().__init__()
         self.features = _features(depth, in_channels, batch_norm)
         self.avgpool = nn.AdaptiveAvgPool2d(7)
+        self.flatten = FlattenView()
         self.classifier = nn.Sequential(
             nn.Linear(512 * 7 * 7, 4096),
             nn.ReLU(),
@@ -38,8 +41,9 @@ class VGG(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Give the logits, float (N, num_classes), of scaled images, float (N, in_channels, H, W)."""
-        logits: Tensor = self.classifier(self.avgpool(self.features(x)).flatten(1))
-        return logits
+        for piece in self.children():
+            x = piece(x)
+        return x
 
 
 def vgg(depth: int, in_channels: int, num_classes: int, *, batch_norm: bool = False) -> VGG:

@@ -1,17 +1,18 @@
-"""Where the layers of the modules that are known look at the image: chains, residual networks, VGG."""
+"""Where the layers of the modules that are known look at the image: chains and the named networks."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 from torch import nn
 
 from neocog.errors import NotationError
+from neocog.models.efficientnet import EfficientNetLite, InvertedBottleneck
 from neocog.models.layers import as_layer
+from neocog.models.pieces import CutNetwork
 from neocog.models.resnet import BasicBlock, Bottleneck, ResNet
 from neocog.models.trace import TracedLayer
 from neocog.models.vgg import VGG
@@ -129,13 +130,8 @@ class _Walk:
         self.looks.append(Look(name, word, after.shape, *views, self._beside))
         return _At(after.shape, after.view, name, after.even)
 
-    def resnet(self, net: ResNet, at: _At) -> _At:
-        at = self.chain(net.conv1, net.bn1, net.relu, net.maxpool, at=at)
-        at = self.chain(net.layer1, net.layer2, net.layer3, net.layer4, net.avgpool, at=at)
-        return self.through(net.fc, _flat(at))
-
-    def vgg(self, net: VGG, at: _At) -> _At:
-        return self.through(net.classifier, _flat(self.chain(net.features, net.avgpool, at=at)))
+    def in_turn(self, net: ResNet | VGG | EfficientNetLite | CutNetwork, at: _At) -> _At:
+        return self.chain(*net.children(), at=at)
 
     def basic_block(self, block: BasicBlock, at: _At) -> _At:
         return self._residual(block, at, block.conv1, block.bn1, block.relu, block.conv2, block.bn2)
@@ -144,6 +140,12 @@ class _Walk:
         first = (block.conv1, block.bn1, block.relu, block.conv2, block.bn2, block.relu)
         return self._residual(block, at, *first, block.conv3, block.bn3)
 
+    def inverted_bottleneck(self, block: InvertedBottleneck, at: _At) -> _At:
+        first = (block.expand_conv, block.bn0, block.relu6) if block.expands else ()
+        layers = (*first, block.depthwise_conv, block.bn1, block.relu6, block.project_conv, block.bn2)
+        body = self.chain(*layers, at=at)
+        return self._sum(block, body, at, None) if block.adds_input else body
+
     def _residual(self, block: BasicBlock | Bottleneck, at: _At, *layers: nn.Module) -> _At:
         beside = at
         if block.downsample is not None:
@@ -151,22 +153,24 @@ class _Walk:
             beside = self.through(block.downsample, at)
             self._beside = False
         body = self.chain(*layers, at=at)
+        shortcut = None if block.downsample is None else beside.last
+        return self.through(block.relu, self._sum(block, body, beside, shortcut))
+
+    def _sum(self, block: nn.Module, body: _At, beside: _At, shortcut: str | None) -> _At:
         if body.last is None or body.shape != beside.shape or not (body.even and beside.even):
             raise _UnknownError
-        shortcut = None if block.downsample is None else beside.last
         both = body.view.beside(beside.view)
         name = self._names[id(block)]
         self.looks.append(SumShape(name, body.last, shortcut, body.shape, body.view, beside.view, both))
-        return self.through(block.relu, _At(body.shape, both, name))
+        return _At(body.shape, both, name)
 
 
 _KNOWN: dict[type[nn.Module], Callable[[_Walk, Any, _At], _At]] = {
-    ResNet: _Walk.resnet,
-    VGG: _Walk.vgg,
+    ResNet: _Walk.in_turn,
+    VGG: _Walk.in_turn,
+    EfficientNetLite: _Walk.in_turn,
+    CutNetwork: _Walk.in_turn,
     BasicBlock: _Walk.basic_block,
     Bottleneck: _Walk.bottleneck,
+    InvertedBottleneck: _Walk.inverted_bottleneck,
 }
-
-
-def _flat(at: _At) -> _At:
-    return _At((prod(at.shape),), at.view, at.last, at.even)

@@ -11,6 +11,7 @@ from neocog.models.layers import as_layer
 from neocog.models.network import NotationNetwork
 from neocog.models.trace import TracedLayer, trace
 from neocog.models.views import Look, located
+from neocog.models.wordless import WORDLESS
 from neocog.notation import Layer, LayerShape, SumShape, field_text, parse, shape_text, why
 from neocog.notation.why import field_reason, titled, why_and_note
 
@@ -80,7 +81,7 @@ def _text(traced: TracedLayer, module: nn.Module | None, look: Look | None) -> s
         # A shortcut may leave out what the body beside it sees.
         note = None if look is not None and look.beside else layer.note(came)
         lines += [
-            ("notation", str(layer)),
+            *([] if isinstance(layer, WORDLESS) else [("notation", str(layer))]),
             ("output", reason.output),
             ("parameters", reason.parameters or "none"),
             ("MACs", reason.macs or "none"),
