@@ -331,3 +331,50 @@ def test_published_subpolicies_use_known_operations_and_levels() -> None:
             assert 0 <= probability <= 1
             assert level is None or 0 <= level <= 9
             assert math.isfinite(probability)
+
+
+# (largest magnitude, levels) as torchvision/transforms/autoaugment.py has them; shears, shifts, angles and
+# enhancements also go to the other side.
+_NARROW = {"shear_x": 0.3, "translate_x": 150 / 331 * 100, "rotate": 30.0, "brightness": 0.9, "posterize": 4}
+_WIDE = {"shear_x": 0.99, "translate_x": 32.0, "rotate": 135.0, "brightness": 0.99, "posterize": 6}
+
+
+@pytest.mark.parametrize(
+    ("policy", "published", "levels"),
+    [("autoaugment-imagenet", _NARROW, 10), ("randaugment", _NARROW, 31), ("trivialaugment", _WIDE, 31)],
+)
+def test_magnitudes_are_the_published_ones(policy: str, published: dict[str, float], levels: int) -> None:
+    ranges = policies._WIDE if policy == "trivialaugment" else policies._NARROW
+    strength = torch.arange(levels, dtype=torch.float64) / (levels - 1)
+
+    def step(name: str) -> policies.Step:
+        return policies.Step(torch.full((levels,), policies._OPERATIONS.index(name)), strength, -torch.ones(levels))
+
+    def line(largest: float) -> np.ndarray[Any, Any]:
+        return np.linspace(0, largest, levels)
+
+    def matrices(name: str) -> np.ndarray[Any, Any]:
+        return policies._matrices(step(name), ranges, 331, 100).numpy()
+
+    assert np.allclose(matrices("shear_x")[:, 0, 1], -line(published["shear_x"]))
+    assert np.allclose(matrices("translate_x")[:, 0, 2], -np.trunc(line(published["translate_x"]) + 1e-9))
+    turned = matrices("rotate")
+    # a negative angle turns clockwise
+    assert np.allclose(np.degrees(np.arctan2(turned[:, 1, 0], turned[:, 0, 0])), line(published["rotate"]))
+    enhanced = policies._magnitudes("brightness", step("brightness"), ranges).numpy()
+    assert np.allclose(enhanced, 1 - line(published["brightness"]))
+    bits = policies._magnitudes("posterize", step("posterize"), ranges).numpy()
+    assert np.array_equal(bits, 8 - np.round(np.arange(levels) / ((levels - 1) / published["posterize"])))
+    thresholds = policies._magnitudes("solarize", step("solarize"), ranges).numpy() * 255
+    assert np.array_equal(np.ceil(thresholds), np.ceil(np.linspace(255, 0, levels) - 1e-5))
+
+
+def test_randaugment_does_two_operations_at_level_nine_of_thirty() -> None:
+    first, second = policies._steps("randaugment", Draws(0, 50, 0, 50))
+    for step in (first, second):
+        assert torch.equal(step.strength, torch.full((50,), 9 / 30))
+        assert set(step.operation.tolist()) <= set(range(14))
+    assert not torch.equal(first.operation, second.operation)
+    [only] = policies._steps("trivialaugment", Draws(0, 5000, 0, 5000))
+    assert torch.equal(torch.unique(only.strength), torch.arange(31) / 30)
+    assert torch.equal(torch.unique(only.operation), torch.arange(14))

@@ -17,6 +17,7 @@ from torch import nn
 from neocog.data import Geometry, ImageSet, Skipped, UnreadableImage, decode
 from neocog.errors import DataError, ModelError, NotationError, RunError, WeightsError
 from neocog.evaluation import Evaluation, Temperature, check_temperature, fit_temperature, measure, usable
+from neocog.evaluation.flips import WithFlips
 from neocog.evaluation.measuring import milliseconds_alone
 from neocog.held_out import images_to_evaluate, validation_images
 from neocog.image_input import ImageLike as ImageLike
@@ -41,7 +42,8 @@ class Prediction:
     """What a classifier says of one image.
 
     `top` holds (label, probability) pairs, most probable first; `unsure` is set where the first probability lies
-    below the least confidence asked for. `source` names the file, where there is one.
+    below the least confidence asked for. `source` names the file, where there is one; `flips` says that the
+    probabilities are means over the image and its mirror image.
     """
 
     label: str
@@ -49,6 +51,7 @@ class Prediction:
     top: tuple[tuple[str, float], ...]
     unsure: bool = False
     source: str | None = None
+    flips: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,14 +80,21 @@ class Classifier:
         return f"Classifier({len(self.classes)} classes, {size} images)"
 
     def predict(
-        self, images: ImageLike | Iterable[ImageLike], *, top: int = 3, min_confidence: float = 0.0
+        self,
+        images: ImageLike | Iterable[ImageLike],
+        *,
+        top: int = 3,
+        min_confidence: float = 0.0,
+        flips: bool = False,
     ) -> Prediction | list[Prediction]:
         """Classify one image, or several.
 
         An image is a path, a Pillow image, a NumPy array (H, W) or (H, W, C), or a tensor (C, H, W); an array
         (N, H, W, C), a tensor (N, C, H, W) or a list are several and give a list. Numbers are uint8, or floats from
-        0 to 1. Images of any size are brought into the geometry that the network was trained with. Raises
-        `DataError` for anything else, and for a file that is not an image.
+        0 to 1. Images of any size are brought into the geometry that the network was trained with. With `flips` the
+        answer is the mean of the probabilities of each image and its mirror image, left to right, in twice the time;
+        it does not fit images in which left and right mean something. Raises `DataError` for anything else, and for a
+        file that is not an image.
         """
         if not top >= 1:
             raise DataError(f"top = {top}: expected the number of labels to give, at least 1.")
@@ -97,15 +107,15 @@ class Classifier:
             part = given[start : start + size]
             pixels = [decode(as_picture(image), self.geometry) for image in part]
             names = [str(image) if isinstance(image, str | Path) else None for image in part]
-            found += self._answer(pixels, names, top, min_confidence)
+            found += self._answer(pixels, names, top, min_confidence, flips)
         return found[0] if single else found
 
     def stream(
-        self, paths: Iterable[str | Path], *, top: int = 3, min_confidence: float = 0.0
+        self, paths: Iterable[str | Path], *, top: int = 3, min_confidence: float = 0.0, flips: bool = False
     ) -> Iterator[Prediction | Unreadable]:
         """Classify any number of files in their order, a batch at a time; the memory stays the same throughout.
 
-        Files that are not images come back as `Unreadable`.
+        Files that are not images come back as `Unreadable`. `flips` is that of `predict`.
         """
         waiting = iter(paths)
         size = min(batch_size_for(self.geometry.shape), 256)
@@ -125,17 +135,17 @@ class Classifier:
                     if not isinstance(image, Unreadable)
                 ]
                 answers = iter(
-                    self._answer([image for image, _ in good], [name for _, name in good], top, min_confidence)
+                    self._answer([image for image, _ in good], [name for _, name in good], top, min_confidence, flips)
                 )
                 for image in read_images:
                     yield image if isinstance(image, Unreadable) else next(answers)
 
-    def probabilities(self, images: torch.Tensor) -> torch.Tensor:
+    def probabilities(self, images: torch.Tensor, *, flips: bool = False) -> torch.Tensor:
         """Give probabilities, float32 (N, K) on the CPU, of uint8 images (N, C, H, W) in the network's geometry.
 
-        They are the softmax of the logits divided by the temperature of the metadata.
+        They are the softmax of the logits divided by the temperature of the metadata; `flips` is that of `predict`.
         """
-        return self._softmax(self._logits(images))
+        return self._softmax(self._logits(images, flips))
 
     def explain(
         self,
@@ -172,22 +182,24 @@ class Classifier:
             source=str(image) if isinstance(image, str | Path) else "image",
         )
 
-    def evaluate(self, images: ImageSet | str | Path | None = None) -> Evaluation:
+    def evaluate(self, images: ImageSet | str | Path | None = None, *, flips: bool = False) -> Evaluation:
         """Compare the answers with the labels of an image set, or of what `images_to_evaluate` gives.
 
-        Raises `DataError` where the images cannot be used, or their classes are others; `ModelError` where the network
-        gives numbers that are not finite.
+        `flips` is that of `predict`; the logits of the result are those that give the mean probabilities. Raises
+        `DataError` where the images cannot be used, or their classes are others; `ModelError` where the network gives
+        numbers that are not finite.
         """
         if not isinstance(images, ImageSet):
             images, _ = self.images_to_evaluate(images)
-        found = measure(self.model, images, self.hardware, temperature=self.metadata.temperature)
+        model = self._answering(flips)
+        found = measure(model, images, self.hardware, temperature=self.metadata.temperature)
         bad = int((~np.isfinite(found.logits)).any(axis=1).sum())
         if bad:
             raise ModelError(
                 f"the network gives numbers that are not finite for {bad:,} of {len(images):,} images, so nothing can "
                 "be said of its answers. Its training went astray, or its weights are damaged: train anew."
             )
-        return replace(found, milliseconds=milliseconds_alone(self.model, images, self.hardware))
+        return replace(found, milliseconds=milliseconds_alone(model, images, self.hardware))
 
     def images_to_evaluate(
         self, source: str | Path | None = None, *, on_skip: Callable[[Skipped], None] | None = None
@@ -231,24 +243,27 @@ class Classifier:
     def _softmax(self, logits: torch.Tensor) -> torch.Tensor:
         return torch.softmax(logits / self.metadata.temperature, dim=1)
 
-    def _logits(self, images: torch.Tensor) -> torch.Tensor:
+    def _answering(self, flips: bool) -> nn.Module:
+        return WithFlips(self.model, self.metadata.temperature) if flips else self.model
+
+    def _logits(self, images: torch.Tensor, flips: bool) -> torch.Tensor:
         with torch.no_grad():
-            logits: torch.Tensor = self.model(self.hardware.images(images))
+            logits: torch.Tensor = self._answering(flips)(self.hardware.images(images))
             return logits.float().cpu()
 
     def _answer(
-        self, pixels: Sequence[NDArray[np.uint8]], names: Sequence[str | None], top: int, least: float
+        self, pixels: Sequence[NDArray[np.uint8]], names: Sequence[str | None], top: int, least: float, flips: bool
     ) -> list[Prediction]:
         if not pixels:
             return []
-        logits = self._logits(torch.from_numpy(np.stack(pixels)))
+        logits = self._logits(torch.from_numpy(np.stack(pixels)), flips)
         # by the logits: two of them may round to the same probability, at one temperature and not at another
         order = logits.argsort(dim=1, descending=True, stable=True)[:, :top]
         values = self._softmax(logits).gather(1, order)
         answers = []
         for row, indices, name in zip(values.tolist(), order.tolist(), names, strict=True):
             pairs = tuple((self.classes[index], value) for index, value in zip(indices, row, strict=True))
-            answers.append(Prediction(*pairs[0], pairs, pairs[0][1] < least, name))
+            answers.append(Prediction(*pairs[0], pairs, pairs[0][1] < least, name, flips))
         return answers
 
 

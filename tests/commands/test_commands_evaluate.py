@@ -30,7 +30,7 @@ def test_json_has_every_figure_of_the_evaluation(evaluate: Run, tmp_path: Path) 
     found = json.loads(evaluate("run", "--format", "json").stdout)
     expected = load(tmp_path / "run").evaluate()
     assert found | {"speed": None} == expected.all_figures() | {
-        "speed": None, "source": "digits", "part": "test images", "skipped": 0
+        "speed": None, "source": "digits", "part": "test images", "skipped": 0, "flips": False
     }  # fmt: skip
     assert found["speed"]["milliseconds_an_image"] > 0
 

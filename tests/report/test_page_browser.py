@@ -21,7 +21,7 @@ pytestmark = needs_browser
 
 SECTIONS = [
     "figures", "provenance", "curves", "network", "confusion", "classes", "calibration", "mistakes", "inside",
-    "samples", "files", "recipe",
+    "samples", "seen", "files", "recipe",
 ]  # fmt: skip
 
 

@@ -8,6 +8,8 @@ The order is fixed, and every change is drawn for each image on its own:
 3. colour: brightness, contrast, saturation, grayscale
 4. blur, then noise
 5. erase
+
+Then images of a batch may be mixed with each other, and their labels with them: `Mixing`.
 """
 
 from __future__ import annotations
@@ -17,10 +19,11 @@ from torch import Tensor
 
 from neocog.augment import appearance, geometry, policies
 from neocog.augment.draws import Draws
+from neocog.augment.mixing import Mixing
 from neocog.errors import DataError, RecipeError
 from neocog.recipe import AugmentSettings
 
-__all__ = ["Augmentation"]
+__all__ = ["Augmentation", "Mixing"]
 
 
 class Augmentation:
@@ -40,7 +43,8 @@ class Augmentation:
                 f"augment.zoom = {list(settings.zoom)}: a magnification of 0 leaves no image. "
                 "Give a range above 0, such as [0.7, 1.3]."
             )
-        self.settings = settings
+        # mixing takes two images and their labels, which is the affair of `Mixing`
+        self.settings = settings.model_copy(update={"mixup": 0.0, "cutmix": 0.0})
         self.channels = channels
 
     @torch.no_grad()

@@ -1,9 +1,10 @@
 """AutoAugment, RandAugment and TrivialAugment, drawn for each image.
 
 Sub-policies are the published ones, as kornia lists them; operations are kornia's. Magnitudes are those of
-the papers as torchvision reads them: shear, translation, rotation and the four enhancements go to either
-side, an enhancement of magnitude m being the factor 1 + m or 1 - m. Geometric operations are bilinear and
-bring in black.
+the papers as torchvision reads them (torchvision/transforms/autoaugment.py; for TrivialAugment also the
+authors' aug_lib.py): shear, translation, rotation and the four enhancements go to either side, an enhancement
+of magnitude m being the factor 1 + m or 1 - m; a translation is cut to whole pixels. Geometric operations are
+bilinear and bring in black.
 
 - Cubuk et al., "AutoAugment: Learning Augmentation Policies from Data" (2018)
 - Cubuk et al., "RandAugment: Practical automated data augmentation with a reduced search space" (2019): two
@@ -126,8 +127,8 @@ def _matrices(step: Step, ranges: Ranges, height: int, width: int) -> Tensor:
     sheared_or_shifted = affine(
         shear_x=_where(step, "shear_x", signed * ranges.shear),
         shear_y=_where(step, "shear_y", signed * ranges.shear),
-        shift_x=_where(step, "translate_x", signed * ranges.translate * (1 if pixels else width)).round(),
-        shift_y=_where(step, "translate_y", signed * ranges.translate * (1 if pixels else height)).round(),
+        shift_x=_where(step, "translate_x", signed * ranges.translate * (1 if pixels else width)).trunc(),
+        shift_y=_where(step, "translate_y", signed * ranges.translate * (1 if pixels else height)).trunc(),
         centre=(0.0, 0.0),
     )
     return torch.where(_is(step, "rotate")[:, None, None], turned, sheared_or_shifted)

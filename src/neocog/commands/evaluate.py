@@ -9,6 +9,7 @@ import typer
 
 from neocog.arguments import ModelOption, RunArgument, one_of
 from neocog.commands.paths import check_output
+from neocog.errors import RecipeError
 from neocog.printing import err, out, say
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ def evaluate(
             help="Fit a temperature to the run's validation images and store it with the weights; or take it back.",
         ),
     ] = None,
+    flips: Annotated[
+        bool, typer.Option("--flips", help="Answer with the mean over each image and its mirror image.")
+    ] = False,
     mistakes: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw the wrong answers with the largest loss.")
     ] = None,
@@ -47,6 +51,11 @@ def evaluate(
 
     check_output("--mistakes", mistakes, ".png")
     check_output("--out", out_file, ".html")
+    if flips and calibrate is not None:
+        raise RecipeError(
+            "--flips and --calibrate do not go together: a temperature is fitted to the answers for single images. "
+            "Calibrate first, then evaluate with --flips."
+        )
     from neocog.classifier import load
     from neocog.data import Skipped
     from neocog.evaluation.words import evaluation_text
@@ -56,10 +65,11 @@ def evaluate(
     # what is wrong with the images is said before anything is written
     images, part = classifier.images_to_evaluate(data, on_skip=skipped.append)
     classifier, calibrated = _calibrated(classifier, run, model, calibrate)
-    evaluation = classifier.evaluate(images)
+    evaluation = classifier.evaluate(images, flips=flips)
     source = data or recipe_of(classifier.metadata).data.source
     if as_format == "json":
-        found: dict[str, Any] = {"source": source, "part": part, "skipped": len(skipped)} | evaluation.all_figures()
+        found: dict[str, Any] = {"source": source, "part": part, "skipped": len(skipped), "flips": flips}
+        found |= evaluation.all_figures()
         if calibrated is not None:
             found["fit"] = calibrated.fit.figures() | {"note": calibrated.note}
             found["uncalibrated"] = _uncalibrated(evaluation)
@@ -69,7 +79,8 @@ def evaluate(
             say(_calibration_text(calibrated, evaluation, part or str(source)) + "\n")
         elif calibrate is False:
             say("The temperature is 1 again: the probabilities are those of the training.\n")
-        say(evaluation_text(evaluation, f"{source}{', ' if part else ''}{part}"))
+        about = [str(source), part, "means over each image and its mirror image" if flips else ""]
+        say(evaluation_text(evaluation, ", ".join(filter(None, about))))
     for item in skipped:
         err.print(f"left out: {item.path}: {item.reason}", markup=False)
     if mistakes is not None:
@@ -77,7 +88,8 @@ def evaluate(
     if report or out_file is not None:
         page = out_file or _page(Path(run), data)
         err.print(
-            f"wrote {_report(page, Path(run), classifier, images, evaluation, source, part, skipped)}", markup=False
+            f"wrote {_report(page, Path(run), classifier, images, evaluation, source, part, skipped, flips)}",
+            markup=False,
         )
 
 
@@ -160,6 +172,7 @@ def _report(
     source: str,
     part: str,
     skipped: list[Skipped],
+    flips: bool,
 ) -> Path:
     """Write the page; where the weights lie in a run, it shows that too."""
     from neocog.report.page import Subject, write_report
@@ -169,4 +182,4 @@ def _report(
     run = Run(folder) if (folder / RECIPE).is_file() else None
     metrics = run.metrics if run is not None else {}
     name = _short_name(source)
-    return write_report(path, Subject(classifier, images, evaluation, name, part, run, metrics, skipped))
+    return write_report(path, Subject(classifier, images, evaluation, name, part, run, metrics, skipped, flips))

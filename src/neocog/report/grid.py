@@ -39,6 +39,9 @@ def show(figure: Figure, pixels: NDArray[np.uint8], rows: int, columns: int) -> 
     cells = figure.subplots(rows, columns, squeeze=False).ravel()
     for cell in cells:
         cell.set_axis_off()
+        # matplotlib would lay out the ticks of an axis that is off, which takes half of the time
+        cell.xaxis.set_visible(False)
+        cell.yaxis.set_visible(False)
     for cell, image in zip(cells, pixels, strict=False):
         smooth = max(image.shape[:2]) > 150
         if image.shape[2] == 1:

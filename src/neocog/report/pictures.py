@@ -13,7 +13,7 @@ from neocog.evaluation import Evaluation
 from neocog.report.confusion import plot_confusion
 from neocog.report.curves import plot_curves
 from neocog.report.mistakes import plot_mistakes
-from neocog.report.samples import plot_samples
+from neocog.report.samples import label_texts, plot_samples
 
 CURVES, SAMPLES, CONFUSION, MISTAKES = "curves.png", "samples.png", "confusion.png", "mistakes.png"
 _SAMPLES, _MISTAKES = 25, 25
@@ -32,9 +32,9 @@ def write_pictures(
     """Draw the curves, the first training images as augmented, and what went wrong on the evaluated images.
 
     `best` is the row of `history` whose weights were kept, `batch` a training batch, uint8 (B, C, H, W) and
-    labels; `images` are those that `evaluation` is about.
+    labels, numbers (B,) or mixtures (B, K); `images` are those that `evaluation` is about.
     """
-    labels = [classes[label] for label in batch[1][:_SAMPLES].tolist()]
+    labels = label_texts(batch[1][:_SAMPLES].cpu(), classes)
     shown = batch[0][:_SAMPLES].cpu()
     written = [
         plot_curves(history, folder / CURVES, title="Training", best=best),

@@ -16,6 +16,7 @@ from neocog.report.page.charts import Axis, Line, line_chart, percent, plain, re
 from neocog.report.page.inside import Inside, look_inside
 from neocog.report.page.pictures import file_uri
 from neocog.report.page.provenance import Facts, provenance
+from neocog.report.page.seen import Seen, geometry_text, seen
 from neocog.report.page.worst import Answer, worst_answers, worst_first
 from neocog.report.pictures import SAMPLES
 from neocog.run import Run
@@ -37,7 +38,8 @@ class Subject:
 
     `part` says in words which part of `source` the images are ("test images", "validation images, used to choose";
     empty for images that have nothing to do with the training). `run` is there where the weights lie in one, `metrics`
-    are its figures. `skipped` are files that were left out.
+    are its figures. `skipped` are files that were left out; `flips` says that the answers are means over each image and
+    its mirror image.
     """
 
     classifier: Classifier
@@ -48,6 +50,7 @@ class Subject:
     run: Run | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
     skipped: Sequence[Skipped] = ()
+    flips: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,8 @@ class Contents:
     worst_told: str
     inside: Inside
     samples: str
+    geometry: str
+    seen: tuple[Seen, ...]
     skipped: tuple[Skipped, ...]
     skipped_more: int
 
@@ -130,6 +135,8 @@ def gather(subject: Subject) -> Contents:
         worst_told=worst_told,
         inside=look_inside(classifier, subject.images.images[int(worst_first(evaluation)[0])]),
         samples=_samples(subject.run),
+        geometry=geometry_text(classifier.geometry),
+        seen=seen(subject.images, classifier.geometry),
         skipped=tuple(subject.skipped[:_MOST_SKIPPED]),
         skipped_more=max(0, len(subject.skipped) - _MOST_SKIPPED),
     )
@@ -146,6 +153,11 @@ def _title(subject: Subject) -> str:
 
 
 def _caution(subject: Subject) -> str:
+    mirrored = " Each answer is the mean over the image and its mirror image." if subject.flips else ""
+    return _who_took_part(subject) + mirrored
+
+
+def _who_took_part(subject: Subject) -> str:
     if "used to choose" in subject.part:
         return (
             "These images were used to choose the weights, so the figures are a little too good: expect less on "

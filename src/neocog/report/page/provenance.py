@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from neocog.data.registry import find
 from neocog.errors import NeocogError
-from neocog.recipe import AugmentSettings, Recipe
+from neocog.recipe import AugmentSettings, Recipe, Stage, TrainSettings
 from neocog.run import LOG, Run
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ def provenance(classifier: Classifier, run: Run | None, metrics: dict[str, Any])
     groups = [("Images", _images(classifier, recipe, figures))]
     if recipe is not None:
         groups.append(("Training", _training(recipe, figures)))
+    reasons = figures.get("choice", {}).get("reasons", ())
+    if reasons:
+        groups.append(("How it was chosen", [(f"step {number}", text) for number, text in enumerate(reasons, start=1)]))
     groups.append(("Environment", _environment(classifier, recipe, run)))
     return Facts(
         tuple((name, tuple((label, said) for label, said in pairs if said)) for name, pairs in groups),
@@ -71,7 +74,9 @@ def _images(classifier: Classifier, recipe: Recipe | None, figures: dict[str, An
 
 def _training(recipe: Recipe, figures: dict[str, Any]) -> list[tuple[str, str]]:
     train = recipe.train
-    epochs = f"{figures.get('epochs', train.epochs)} of at most {train.epochs}"
+    stages = recipe.stages()
+    most = sum(stage.train.epochs for stage in stages)
+    epochs = f"{figures.get('epochs', most)} of at most {most}"
     best = figures.get("best_epoch", {})
     if "epoch" in best:
         epochs += f"; the weights are those of epoch {best['epoch']}"
@@ -80,13 +85,26 @@ def _training(recipe: Recipe, figures: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("recipe", recipe.description),
         ("epochs", epochs),
-        ("stages", ", ".join(stage.name for stage in recipe.stage)),
-        ("optimizer", f"{train.optimizer}, learning rate {train.lr:g}, schedule {train.schedule}"),
+        ("begun with", recipe.model.pretrained and f"trained weights: {_source(recipe.model.pretrained)}"),
+        ("stages", "; ".join(_stage(stage) for stage in stages) if recipe.stage else ""),
+        ("optimizer", "" if recipe.stage else _optimizer(train)),
         ("batch size", str(train.batch_size)),
         ("loss", train.loss + (f", label smoothing {train.label_smoothing:g}" if train.label_smoothing else "")),
         ("augmentation", ", ".join(changes) or "none"),
         ("seed", str(train.seed)),
     ]
+
+
+def _stage(stage: Stage) -> str:
+    """Say what a stage trains and how."""
+    frozen = f", frozen: {', '.join(stage.freeze)}" if stage.freeze else ""
+    if stage.train.optimizer == "logistic-regression":
+        return f"{stage.name}: logistic regression{frozen}"
+    return f"{stage.name}: {_optimizer(stage.train)}{frozen}"
+
+
+def _optimizer(train: TrainSettings) -> str:
+    return f"{train.optimizer}, learning rate {train.lr:g}, schedule {train.schedule}"
 
 
 def _environment(classifier: Classifier, recipe: Recipe | None, run: Run | None) -> list[tuple[str, str]]:
