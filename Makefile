@@ -30,10 +30,10 @@ clean:
 
 .venv/installed: $(INPUTS)
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[pretrained]'
 	touch $@
 
 .venv/installed-test: $(INPUTS)
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,pretrained]'
 	touch .venv/installed $@

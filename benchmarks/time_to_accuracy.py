@@ -53,7 +53,7 @@ import neocog
 from neocog.data import DataSet, ImageSet, load
 from neocog.errors import NeocogError
 from neocog.recipe import DataSettings, Recipe
-from neocog.training import session
+from neocog.training import preparing
 from neocog.training.events import EpochDone, Event, Listener, StepDone, Validating
 
 TARGETS = (98.25, 99.02, 99.35)
@@ -198,7 +198,7 @@ class Ours:
 
     def _train(self, seed: int, folder: str, listener: Listener) -> neocog.Run:
         # The images lie in memory: to read them from the package's file is no part of the training.
-        session.load = lambda settings, progress=None: self.data
+        preparing.load = lambda settings, progress=None: self.data
         out, settings = f"{folder}/run", {"train.seed": seed}
         return neocog.train(self.recipe, out=out, progress=False, listeners=[listener], **settings)
 

@@ -50,6 +50,9 @@ RECIPES = {
     "num-classes": '[model]\nnetwork = "mlp"\nnum_classes = 10',
     "names-code": '[data]\nsource = "pets"\n[model]\nnetwork = "trap:build"',
     "no-network": '[data]\nsource = "pets"',
+    "solves-too-much": '[data]\nsource = "pets"\n[model]\nnetwork = "mlp"\n[train]\noptimizer = "logistic-regression"',
+    "decay-of-muon": '[train]\noptimizer = "muon"\nlayer_lr_decay = 0.5',
+    "mixes-penalties": '[train]\nloss = "map"\n[augment]\nmixup = 0.2',
     "no-images": '[model]\nnetwork = "mlp"',
 }
 
@@ -79,6 +82,8 @@ def make_world(root: Path) -> None:
     for name, text in TABLES.items():
         (root / name).write_text(text, encoding="utf-8")
     (root / "latin1.csv").write_bytes("path,label\npets/cat/0.png,kätzchen\n".encode("latin-1"))
+    (root / "skip-none.txt").write_text("cat/none.png\n")
+    (root / "skip-cells.csv").write_text("path,reason\ncat/1.png\n")
     (root / "trap.py").write_text("raise SystemExit('the code of a file was run')\n")
     (root / "nets.py").write_text(
         "from torch import nn\n"

@@ -41,7 +41,7 @@ def test_recipes_that_validate_on_the_test_set_are_those_whose_sources_do() -> N
     chosen_by_it = {"week4", "bootcamp-cnn", "bootcamp-cnn2", "bootcamp-cnn-stride", "lenet5"}
     assert on_test == chosen_by_it | {"lenet5-1998", "lenet5-1998-distorted"}
     kept_last = {name for name in builtin_names() if Recipe.load(name).train.keep == "last"}
-    assert kept_last == {"lenet5-1998", "lenet5-1998-distorted", "fashion-keras-dropout"}
+    assert kept_last == {"lenet5-1998", "lenet5-1998-distorted", "fashion-keras-dropout", "fine-tune"}
 
 
 def test_the_images_of_the_original_lenet5_are_scaled_as_in_the_paper() -> None:

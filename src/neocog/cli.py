@@ -6,20 +6,25 @@ import difflib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neocog.arguments import ModelOption, OutOption, RunArgument, number, one_of, whole
+from neocog.arguments import whole
+from neocog.commands.advise import advise
+from neocog.commands.audit import audit
+from neocog.commands.augment import augment
 from neocog.commands.compare import compare
 from neocog.commands.evaluate import evaluate
 from neocog.commands.explain import explain
+from neocog.commands.predict import predict
 from neocog.commands.sizes import conv, pool
+from neocog.commands.train import INTERRUPTED, demo, resume, train
 from neocog.doctor import doctor
-from neocog.errors import DataError, NeocogError, RecipeError
-from neocog.printing import Answers, accuracy_text, err, say, table
+from neocog.errors import NeocogError, RecipeError
+from neocog.printing import err, say, table
 
 if TYPE_CHECKING:
     from neocog.models.catalogue import Entry
@@ -34,7 +39,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-_INTERRUPTED = 130
 _TRAINING = {"train", "resume", "reproduce", "demo"}
 
 
@@ -46,7 +50,7 @@ def main() -> None:
     try:
         # Outside its standalone mode typer gives the exit code back and leaves the errors to us.
         code = app(arguments, prog_name="neocog", standalone_mode=False)
-        if code == _INTERRUPTED:
+        if code == INTERRUPTED:
             # typer's word for Ctrl-C outside of a training's steps
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
@@ -55,7 +59,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:
-        _fail(_interrupted(arguments), _INTERRUPTED)
+        _fail(_interrupted(arguments), INTERRUPTED)
     except Exception as error:
         message = _message(error)
         if debug or message is None:
@@ -138,132 +142,18 @@ def _common(
         raise typer.Exit
 
 
-@app.command()
-def train(
-    data: Annotated[
-        str | None, typer.Argument(metavar="DATA", help="A data set by name, a folder of images, or a CSV file.")
-    ] = None,
-    model: ModelOption = None,
-    recipe: Annotated[
-        str | None, typer.Option(metavar="RECIPE", help="A built-in recipe by name, or a TOML file.")
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(parser=whole, metavar="N", help="Passes over the training images.")
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(parser=whole, metavar="N", help="Images a step.")] = None,
-    lr: Annotated[float | None, typer.Option(parser=number, metavar="X", help="Learning rate.")] = None,
-    seed: Annotated[int | None, typer.Option(parser=whole, metavar="N", help="Seed of everything random.")] = None,
-    device: Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda or mps.")] = None,
-    patience: Annotated[
-        int | None, typer.Option(parser=whole, metavar="N", help="Epochs without improvement before it stops.")
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse a folder with unreadable files.")] = False,
-    out: OutOption = None,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Any key of the recipe; neocog recipes default has all."),
-    ] = None,
-) -> None:
-    """Train a classifier: from images to a run."""
-    from neocog.recipe import parse_assignment
-    from neocog.training.session import train as train_run
-
-    flags = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed, "device": device, "patience": patience}
-    values: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
-    if strict:
-        values["strict"] = True
-    for text in setting or []:
-        key, value = parse_assignment(text)
-        if "." not in key:
-            raise RecipeError(f"--set {text!r}: expected table.key=value, such as train.epochs=3.")
-        values[key] = value
-    _report(train_run(data, recipe=recipe, model=model, out=out, **values))
-
-
-@app.command()
-def demo(out: OutOption = None) -> None:
-    """Train a small CNN on MNIST (recipe mnist-quick) and predict a few test images: a first look at everything."""
-    from neocog.classifier import load
-    from neocog.training.session import train as train_run
-
-    run = train_run(recipe="mnist-quick", out=out)
-    files = _write_examples(run)
-    _report(run)
-    say("\nSome test images, their file names beginning with the true digit:")
-    Answers().print_table(load(run).stream(files), 3)
-    say(
-        f"\nOpen {run.path / 'report.html'} in a browser, then try:\n"
-        f"  neocog explain {run.path} {files[0]}\n"
-        f"  neocog predict {run.path} {files[0].parent}\n"
-        f"  neocog evaluate {run.path}\n"
-        "  neocog summary lenet5\n"
-        "  neocog train fashion-mnist --model lenet5 --epochs 3\n"
-        "  neocog train path/to/your/folder"
-    )
-
-
-@app.command()
-def resume(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run.")],
-    model: ModelOption = None,
-) -> None:
-    """Go on with an interrupted run; it ends with the bits of an uninterrupted one."""
-    from neocog.run import Run
-    from neocog.training.session import resume as resume_run
-
-    before = Run(run)
-    if before.finished:
-        say(f"{run} is finished already.")
-    _report(resume_run(before, model=model))
-
-
+app.command()(train)
+app.command()(demo)
+app.command()(resume)
+app.command()(audit)
+app.command()(advise)
+app.command()(augment)
+app.command()(predict)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(explain)
 app.command()(conv)
 app.command()(pool)
-
-
-@app.command()
-def predict(
-    run: RunArgument,
-    images: Annotated[
-        list[str],
-        typer.Argument(metavar="IMAGE", help="Image files, globs, folders, or - for a list on standard input."),
-    ],
-    top: Annotated[int, typer.Option(parser=whole, metavar="K", help="How many labels to show.")] = 3,
-    min_confidence: Annotated[
-        float, typer.Option(parser=number, metavar="P", help='Below this probability the answer is "unsure".')
-    ] = 0.0,
-    model: ModelOption = None,
-    as_format: Annotated[
-        str,
-        typer.Option("--format", parser=one_of("table", "json", "csv"), metavar="table|json|csv", help="How to print."),
-    ] = "table",
-) -> None:
-    """Classify images; thousands stream in batches.
-
-    Exit code 1 says that some of the files could not be read, 2 that none could.
-    """
-    if top < 1:
-        raise RecipeError(f"--top {top}: expected the number of labels to show, at least 1.")
-    if not 0 <= min_confidence <= 1:
-        raise RecipeError(f"--min-confidence {min_confidence:g}: expected a probability from 0 to 1.")
-    # torch takes a while to import; a mistake in the names need not wait for it.
-    _refuse_missing(images)
-    from neocog.classifier import load
-
-    classifier = load(run, model=model)
-    top = min(top, len(classifier.classes))
-    answers, given = classifier.stream(_files(images), top=top, min_confidence=min_confidence), Answers()
-    {"table": given.print_table, "json": given.print_json, "csv": given.print_csv}[as_format](answers, top)
-    if not given.good and not given.bad:
-        raise DataError("standard input named no files: give a path a line.")
-    if given.bad:
-        sys.stdout.flush()
-        total = given.good + given.bad
-        err.print(f"{given.bad:,} of {total:,} {'file' if total == 1 else 'files'} could not be read.")
-        raise typer.Exit(1 if given.good else 2)
 
 
 @app.command()
@@ -385,32 +275,6 @@ def reproduce(
 app.command()(doctor)
 
 
-def _report(run: Run) -> None:
-    """Say what a run has come to, where things lie and what to type next."""
-    from neocog.run import REPORT, SKIPPED
-
-    metrics = run.metrics
-    if not metrics:
-        say(f"Stopped. Go on with: neocog resume {run.path}")
-        sys.exit(_INTERRUPTED)
-    for note in metrics["notes"]:
-        say(f"note: {note}")
-    if metrics["skipped"]:
-        one = metrics["skipped"] == 1
-        some = "1 file could not be used and was" if one else f"{metrics['skipped']:,} files could not be used and were"
-        say(f"note: {some} left out; see {run.path / SKIPPED}")
-    part = "test" if "test" in metrics else "valid"
-    figures = metrics[part]
-    label = "test accuracy" if part == "test" else "validation accuracy (validation, used to choose)"
-    say(f"{label} {accuracy_text(figures['accuracy'], figures['images'], figures['interval95'])}")
-    if metrics["validation_origin"] == "test":
-        say("The test set was also the validation set: this figure was used to choose.")
-    if (run.path / REPORT).is_file():
-        say(f"report    {run.path / REPORT}")
-    pictures = ", ".join(sorted(path.name for path in run.path.glob("*.png")))
-    say(f"run       {run.path}\npictures  {pictures}\nnext      neocog predict {run.path} IMAGE…")
-
-
 def _run_row(run: Run, complain: Callable[[str], None]) -> tuple[str, ...]:
     try:
         recipe, metrics, epochs = run.recipe, run.metrics, len(run.history)
@@ -421,7 +285,10 @@ def _run_row(run: Run, complain: Callable[[str], None]) -> tuple[str, ...]:
     part = "test" if "test" in metrics else "valid"
     accuracy = f"{100 * metrics[part]['accuracy']:.2f} %" if part in metrics else ""
     on = {"test": "test", "valid": "validation"}[part] if metrics else "not finished"
-    if metrics and metrics["validation_origin"] == "test":
+    chooses = metrics.get("validation_chooses", True)
+    if on == "validation" and not chooses:
+        on = "validation, which chose nothing"
+    if metrics and metrics["validation_origin"] == "test" and chooses:
         on = "validation"
     source, network = Path(recipe.data.source).name, " ".join(recipe.model.network.split())
     shown = network if len(network) <= 60 else f"{network[:59]}…"
@@ -443,45 +310,3 @@ def _about(entry: Entry) -> str:
 
 def _shape(entry: Entry) -> str:
     return "x".join(map(str, entry.input_shape))
-
-
-def _write_examples(run: Run) -> list[Path]:
-    """Write the first test image of each class as a file, for something to predict."""
-    from PIL import Image
-
-    from neocog.data import load_images
-
-    classifier = run.classifier()
-    images = load_images("mnist", classifier.geometry, classifier.classes)
-    folder = run.path / "examples"
-    folder.mkdir(exist_ok=True)
-    files = []
-    for label, name in enumerate(images.classes):
-        first = int((images.labels == label).nonzero()[0])
-        files.append(folder / f"{name}-test-{first}.png")
-        Image.fromarray(images.images[first, 0].numpy()).save(files[-1])
-    return files
-
-
-def _refuse_missing(images: list[str]) -> None:
-    """Raise `DataError` for a name that cannot be meant, before anything is loaded."""
-    import glob
-
-    for image in images:
-        if image != "-" and not glob.has_magic(image) and not Path(image).exists():
-            raise DataError(f"no file or folder is called {image}. Mind the spelling, or give a pattern such as *.jpg.")
-
-
-def _files(images: list[str]) -> Iterator[str | Path]:
-    """Give the files that the arguments name; each line of standard input is a file or a folder as it is."""
-    from neocog.data import image_files
-
-    for image in images:
-        if image != "-":
-            yield from image_files([image])
-            continue
-        for line in sys.stdin:
-            name = line.rstrip("\r\n")
-            if name.strip():
-                # One missing file among thousands is told in its place and stops nothing.
-                yield from image_files([name]) if Path(name).is_dir() else [name]

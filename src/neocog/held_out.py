@@ -43,7 +43,7 @@ def images_to_evaluate(
     if not is_own(recipe, source):
         return load_images(str(source), geometry, metadata.classes, on_skip=on_skip), ""
     data = load_data(recipe.data)
-    held_out, part = data.held_out
+    held_out, part = data.held_out(validation_chooses=recipe.validation_chooses)
     if held_out is None or not _is_unchanged(data, metadata):
         raise DataError(
             f"{recipe.data.source} no longer holds the images that this classifier was trained on, so the part that "

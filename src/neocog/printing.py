@@ -97,6 +97,7 @@ class Answers:
                     "label": answer.label,
                     "probability": answer.probability,
                     "unsure": answer.unsure,
+                    "flips": answer.flips,
                     "top": [{"label": label, "probability": value} for label, value in answer.top],
                 }
             sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")

@@ -42,6 +42,9 @@ class Recipe(Settings):
             fixed = sorted(set(stage.train) & _SAME_IN_ALL_STAGES)
             if fixed:
                 raise ValueError(f"stage {stage.name!r}: {', '.join(fixed)} cannot differ between stages")
+        mixes = [name for name in ("mixup", "cutmix") if getattr(self.augment, name)]
+        if self.train.loss == "map" and mixes:
+            raise ValueError(f'{mixes[0]} gives probabilities for labels, which loss = "map" does not take')
         if self.stage:
             self.stages()
         return self
@@ -108,7 +111,7 @@ class Recipe(Settings):
     def stages(self) -> tuple[Stage, ...]:
         """Resolve the stages of the training: plain training is a single one, named `train`."""
         if not self.stage:
-            return (Stage("train", (), self.train),)
+            return (_stage("train", (), self.train),)
         base = self.train.model_dump(exclude_none=True)
         resolved = []
         for stage in self.stage:
@@ -116,8 +119,16 @@ class Recipe(Settings):
                 settings = TrainSettings.model_validate(base | stage.train)
             except ValidationError as error:
                 raise RecipeError(explain_all(error, f"stage {stage.name!r}", "train")) from error
-            resolved.append(Stage(stage.name, tuple(stage.freeze), settings))
+            resolved.append(_stage(stage.name, tuple(stage.freeze), settings, stage.augment))
         return tuple(resolved)
+
+    @property
+    def validation_chooses(self) -> bool:
+        """Whether the validation images decide anything: which epoch's weights are kept, or when a stage ends."""
+        stages = self.stages()
+        several = sum(stage.train.epochs for stage in stages) > 1
+        best = self.train.keep == "best" and self.train.monitor.startswith("valid") and several
+        return best or any(stage.train.patience is not None for stage in stages)
 
     def text(self) -> str:
         """Write the whole recipe as TOML, every value included."""
@@ -141,6 +152,14 @@ class Stage(NamedTuple):
     name: str
     freeze: tuple[str, ...]
     train: TrainSettings
+    augment: bool = True
+
+
+def _stage(name: str, frozen: tuple[str, ...], settings: TrainSettings, augment: bool = True) -> Stage:
+    if settings.optimizer == "logistic-regression":
+        # It is solved at once; its figures stand in the history as those of one epoch.
+        settings = settings.model_copy(update={"epochs": 1})
+    return Stage(name, frozen, settings, augment)
 
 
 _SAME_IN_ALL_STAGES = frozenset(

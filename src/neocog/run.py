@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 RECIPE, WEIGHTS, CHECKPOINT = "recipe.toml", "best.safetensors", "last.safetensors"
 HISTORY, METRICS, LOG, SKIPPED = "history.csv", "metrics.json", "log.txt", "skipped.csv"
-REPORT = "report.html"
+REPORT, CHOICE = "report.html", "choice.json"
 _NOT_NUMBERS = {"stage"}
 _COUNTS = {"epoch"}
 

@@ -23,7 +23,7 @@ class DataSettings(Settings):
     source: str = Field("", description="name of a data set, or path of a folder or a CSV file")
     image_size: tuple[int, int] | None = Field(None, description="height and width in pixels; one number for a square")
     channels: Literal[1, 3] | None = Field(None, description="1 for grayscale, 3 for colour; left out: as the data are")
-    resize: Literal["crop", "letterbox", "squash", "pad", "center"] = Field(
+    resize: Literal["crop", "letterbox", "squash", "pad", "center", "imagenet"] = Field(
         "crop", description="how another aspect ratio is made to fit"
     )
     validation: float | int | Literal["test"] = Field(
@@ -34,12 +34,19 @@ class DataSettings(Settings):
         None, description="pattern on the file name, or name of a CSV column: what belongs together stays in one split"
     )
     strict: bool = Field(False, description="refuse a folder with unreadable files instead of leaving them out")
-    cache: Literal["auto", "memory", "disk"] = Field("auto", description="where decoded images live while training")
-    mean: list[float] | Literal["auto"] = Field(
-        [0.0], description="subtracted from pixels in [0, 1], one a channel or one for all"
+    skip_list: str | None = Field(
+        None, description="a file that names images to leave out, as neocog audit --write-list writes it"
     )
-    std: list[float] | Literal["auto"] = Field(
-        [1.0], description="pixels are divided by it, one a channel or one for all"
+    cache: Literal["auto", "memory", "disk"] = Field("auto", description="where decoded images live while training")
+    mean: list[float] | Literal["auto"] | None = Field(
+        None,
+        description="subtracted from pixels in [0, 1], one a channel or one for all; "
+        "left out: 0, or what published weights were trained with",
+    )
+    std: list[float] | Literal["auto"] | None = Field(
+        None,
+        description="pixels are divided by it, one a channel or one for all; "
+        "left out: 1, or what published weights were trained with",
     )
 
     @field_validator("image_size", mode="before")
@@ -64,14 +71,14 @@ class DataSettings(Settings):
 
     @field_validator("std")
     @classmethod
-    def _std(cls, value: list[float] | str) -> list[float] | str:
+    def _std(cls, value: list[float] | str | None) -> list[float] | str | None:
         if isinstance(value, list) and any(number <= 0 for number in value):
             raise ValueError("every value must be greater than 0")
         return value
 
     @field_validator("mean", "std")
     @classmethod
-    def _one_or_each(cls, value: list[float] | str) -> list[float] | str:
+    def _one_or_each(cls, value: list[float] | str | None) -> list[float] | str | None:
         if isinstance(value, list) and len(value) not in (1, 3):
             raise ValueError("give one number, or three for colour images")
         return value
@@ -82,6 +89,9 @@ class ModelSettings(Settings):
 
     network: str = Field(
         "", description="a name, a network in the notation, or a Python path such as mypackage.nets:build"
+    )
+    pretrained: str = Field(
+        "", description='where all weights but the head\'s come from: "imagenet", a weights file or a run'
     )
     num_classes: Annotated[int, Field(ge=1)] | None = Field(None, description="checked against the data where given")
     init: Literal["default", "glorot", "lecun-1998"] = Field(
@@ -109,6 +119,16 @@ class AugmentSettings(Settings):
     blur: float = Field(0.0, ge=0, le=32, description="largest standard deviation of a Gaussian blur, in pixels")
     noise: float = Field(0.0, ge=0, le=1, description="standard deviation of Gaussian noise, for pixels in [0, 1]")
     erase: Probability = Field(0.0, description="probability that a random rectangle is blanked")
+    mixup: float = Field(
+        0.0,
+        ge=0,
+        description="alpha of MixUp: two images and their labels are blended by a share from Beta(alpha, alpha)",
+    )
+    cutmix: float = Field(
+        0.0,
+        ge=0,
+        description="alpha of CutMix: a rectangle comes from another image, and so does its share of the label",
+    )
     policy: Literal[
         "none", "autoaugment-imagenet", "autoaugment-cifar10", "autoaugment-svhn", "randaugment", "trivialaugment"
     ] = Field("none", description="a published policy, drawn for each image")
@@ -136,7 +156,19 @@ class TrainSettings(Settings):
 
     epochs: int = Field(5, ge=1, description="passes over the training images")
     batch_size: int = Field(128, ge=1, description="images a step, over all workers")
-    optimizer: Literal["sgd", "adam", "adamw", "muon"] = "adam"
+    optimizer: Literal["sgd", "adam", "adamw", "muon", "logistic-regression"] = Field(
+        "adam",
+        description='"logistic-regression" solves the last linear layer, where all else is frozen, in one epoch',
+    )
+    l2_penalty: Annotated[float, Field(gt=0)] | Literal["auto"] = Field(
+        "auto", description="logistic-regression only: 1 / C of scikit-learn; auto: chosen by cross-validation"
+    )
+    layer_lr_decay: float = Field(
+        1.0, gt=0, le=1, description="the learning rate of each block is that of the next one, times this"
+    )
+    freeze_batch_norm: bool = Field(
+        False, description="batch norm normalises by the statistics that it has, and they stay as they are"
+    )
     lr: float = Field(1e-3, gt=0, description="learning rate (the highest one of a schedule)")
     muon_lr: float = Field(
         0.1, gt=0, description="Muon only: learning rate of the convolutions' kernels; lr is that of all else, by AdamW"
@@ -214,6 +246,8 @@ class TrainSettings(Settings):
             raise ValueError('nesterov needs optimizer = "sgd" and a momentum such as 0.9')
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f'momentum belongs to optimizer = "sgd"; {self.optimizer} has betas')
+        if self.layer_lr_decay != 1 and self.optimizer == "muon":
+            raise ValueError("layer_lr_decay does not go with muon; take adamw or sgd")
         if self.loss == "map" and self.label_smoothing:
             raise ValueError('label_smoothing belongs to loss = "cross_entropy"; leave it out for loss = "map"')
         return self
@@ -224,6 +258,7 @@ class StageSettings(Settings):
 
     name: str = Field(description="how the stage is called in the history")
     freeze: list[str] = Field([], description='layers whose weights stay, by name or pattern, such as "conv*"')
+    augment: bool = Field(True, description="false: the images as they are, whatever [augment] says")
     train: dict[str, Any] = Field({}, description="keys of [train] that differ in this stage")
 
 

@@ -30,7 +30,7 @@ def small() -> Iterator[None]:
 
 
 def trained(source: str | Path, out: Path, **settings: object) -> Path:
-    values: dict[str, object] = {"model": "flatten | linear classes", "epochs": 1} | settings
+    values: dict[str, object] = {"model": "flatten | linear classes", "epochs": 2} | settings
     return nc.train(str(source), out=out, progress=False, **values).path
 
 

@@ -16,7 +16,7 @@ from neocog.training.batches import TensorBatches
 from neocog.training.evaluation import OrderedBatches
 from neocog.training.events import Event, Listener, Stopped
 from neocog.training.hardware import Hardware
-from neocog.training.loop import Job, fit
+from neocog.training.loop import Job, Work, fit
 from neocog.training.losses import build_loss
 from neocog.training.state import State
 from neocog.training.stopping import Stopping
@@ -46,15 +46,17 @@ class Training:
         settings = self.stages[0].train
         self.network: nn.Module = build(NETWORK, (1, 8, 8), CLASSES, seed=1)
         place = Hardware(torch.device("cpu"), False, channels_last, 1)
-        model = ScaledNetwork(Scaling(), self.network)
+        self.model = model = ScaledNetwork(Scaling(), self.network)
         place.place(model)
         self.state = State(self.network, Stopping.from_settings(settings))
         train, labels = images(43)
         self.job = Job(
-            model=model,
             stages=self.stages,
-            batches=lambda stage: TensorBatches(train, labels, stage.batch_size, seed=stage.seed),
-            valid=lambda: OrderedBatches(*images(12, seed=1)),
+            work=lambda stage: Work(
+                model,
+                TensorBatches(train, labels, stage.train.batch_size, seed=stage.train.seed),
+                lambda: OrderedBatches(*images(12, seed=1)),
+            ),
             loss=lambda stage: build_loss(stage, labels.bincount().tolist(), place.device),
             hardware=place,
             save=lambda state, now: checkpoint.write(self.path, state, {}) if now else None,

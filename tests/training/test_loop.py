@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from neocog.training.batches import LoaderBatches
 from neocog.training.evaluation import OrderedBatches, batch_size_for, evaluate
 from neocog.training.events import EpochDone, StageStarted, StepDone, Stopped, Validating
 from neocog.training.hardware import Hardware
+from neocog.training.loop import Work
 
 CPU = Hardware(torch.device("cpu"), False, False, 1)
 
@@ -38,7 +40,7 @@ def test_a_row_holds_what_the_epoch_was(tmp_path: Path) -> None:
     row = training.state.history[0]
     last = [event for event in listener.events if isinstance(event, StepDone)][-1]
     assert row["train_loss"] == last.loss and row["train_accuracy"] == last.accuracy
-    figures = evaluate(training.job.model, OrderedBatches(*images(12, seed=1)), CPU)
+    figures = evaluate(training.model, OrderedBatches(*images(12, seed=1)), CPU)
     assert (row["valid_loss"], row["valid_accuracy"]) == (figures.loss, figures.accuracy)
     assert row["learning_rate"] == pytest.approx(1e-3 * (1 + math.cos(math.pi * 5 / 6)) / 2)
 
@@ -63,7 +65,7 @@ def test_the_best_weights_are_those_of_the_best_epoch(tmp_path: Path) -> None:
     losses = [row["valid_loss"] for row in training.state.history]
     assert training.state.best_row()["valid_loss"] == min(losses)
     training.network.load_state_dict(training.state.best or {})
-    assert evaluate(training.job.model, OrderedBatches(*images(12, seed=1)), CPU).loss == min(losses)
+    assert evaluate(training.model, OrderedBatches(*images(12, seed=1)), CPU).loss == min(losses)
 
 
 def test_the_last_weights_are_kept_where_the_recipe_says_so(tmp_path: Path) -> None:
@@ -74,7 +76,7 @@ def test_the_last_weights_are_kept_where_the_recipe_says_so(tmp_path: Path) -> N
     assert losses[-1] > min(losses)  # else the best and the last would be the same
     assert training.state.stopping.best == min(losses)
     training.network.load_state_dict(training.state.best or {})
-    assert evaluate(training.job.model, OrderedBatches(*images(12, seed=1)), CPU).loss == losses[-1]
+    assert evaluate(training.model, OrderedBatches(*images(12, seed=1)), CPU).loss == losses[-1]
 
 
 def test_dropout_stays_active_in_validation_where_the_recipe_says_so(tmp_path: Path) -> None:
@@ -89,9 +91,9 @@ def test_dropout_stays_active_in_validation_where_the_recipe_says_so(tmp_path: P
     assert first["valid_loss"] != second["valid_loss"]
     assert again.state.history == active.state.history
     state, batches = active.network.state_dict(), OrderedBatches(*images(12, seed=1))
-    active.job.model.load_state_dict({f"network.{name}": tensor for name, tensor in state.items()})
-    assert evaluate(active.job.model, batches, CPU).loss == first["valid_loss"]
-    evaluate(active.job.model, batches, CPU, dropout=True)
+    active.model.load_state_dict({f"network.{name}": tensor for name, tensor in state.items()})
+    assert evaluate(active.model, batches, CPU).loss == first["valid_loss"]
+    evaluate(active.model, batches, CPU, dropout=True)
     assert [name for name, module in active.network.named_modules() if module.training] == ["dropout1"]
 
 
@@ -183,7 +185,7 @@ def test_batch_norm_on_one_image_whose_channels_are_single_numbers() -> None:
 def test_an_empty_batch_is_refused(tmp_path: Path) -> None:
     training = Training(stages({}), tmp_path)
     empty = LoaderBatches([(torch.zeros(0, 1, 8, 8), torch.zeros(0, dtype=torch.int64))])
-    object.__setattr__(training.job, "batches", lambda stage: empty)
+    training.job = replace(training.job, work=lambda stage: Work(training.model, empty, None))
     with pytest.raises(TrainingError, match="a batch was empty"):
         training.go()
 

@@ -31,6 +31,32 @@ def test_cross_entropy_with_weights_and_smoothing(weights: str | list[float], sm
     assert float(found) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weights", ["none", [1.0, 2.0, 0.5]])
+def test_certain_labels_as_probabilities_cost_what_class_numbers_cost(
+    weights: str | list[float], smoothing: float
+) -> None:
+    settings = TrainSettings.model_validate({"class_weights": weights, "label_smoothing": smoothing})
+    loss = build_loss(settings, [1, 1, 2], CPU)
+    certain = torch.nn.functional.one_hot(LABELS, 3).float()
+    assert float(loss(LOGITS, certain)) == pytest.approx(float(loss(LOGITS, LABELS)), rel=1e-6)
+
+
+def test_the_loss_of_a_mixture_is_the_mean_of_both_losses_by_their_weights() -> None:
+    weights = [1.0, 3.0, 0.5]
+    loss = build_loss(TrainSettings(class_weights=weights), [1, 1, 1], CPU)
+    mixture = torch.tensor([[0.7, 0.3, 0.0], [0.0, 0.25, 0.75], [0.0, 1.0, 0.0], [0.5, 0.0, 0.5]])
+    logits = LOGITS.double().numpy()
+    logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    shares = mixture.double().numpy() * np.array(weights)
+    assert float(loss(LOGITS, mixture)) == pytest.approx(float((shares * -logs).sum() / shares.sum()), rel=1e-6)
+
+
+def test_the_map_criterion_refuses_mixtures() -> None:
+    with pytest.raises(RecipeError, match=r"augment\.mixup and augment\.cutmix"):
+        build_loss(TrainSettings(loss="map"), None, CPU)(LOGITS, torch.eye(4, 3))
+
+
 def test_balanced_weights_are_those_of_scikit_learn() -> None:
     labels = np.repeat([0, 1, 2], [5, 30, 7])
     weights = compute_class_weight("balanced", classes=np.arange(3), y=labels)

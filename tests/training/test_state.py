@@ -5,7 +5,9 @@ from torch import nn
 
 from neocog.errors import RecipeError
 from neocog.models import build
-from neocog.training.state import State, check_stages, freeze, training_mode
+from neocog.recipe import TrainSettings
+from neocog.training.optimizers import build_optimizer, set_learning_rate
+from neocog.training.state import State, check_stages, freeze, trained_groups, training_mode
 from neocog.training.stopping import Stopping
 
 
@@ -106,3 +108,24 @@ def test_averaged_weights_are_the_ones_kept() -> None:
     state.keep_weights()
     assert state.best is not None and state.average is not None
     assert torch.equal(state.best["linear1.bias"], state.average.tensors["linear1.bias"])
+
+
+def test_each_block_has_the_rate_of_the_one_behind_it_times_the_decay() -> None:
+    model = build("conv 4 3x3 | batchnorm | relu | conv 4 3x3 | relu | flatten | linear 5 | linear 2", (1, 8, 8))
+    freeze(model, ["linear2"])
+    groups = trained_groups(model, TrainSettings(layer_lr_decay=0.5))
+    assert [(group["block"], group["factor"], len(group["params"])) for group in groups] == [
+        ("conv1", 0.25, 4),
+        ("conv2", 0.5, 2),
+        ("linear1", 1.0, 2),
+    ]
+    optimizer = build_optimizer(groups, TrainSettings(layer_lr_decay=0.5))
+    set_learning_rate(optimizer, 0.08)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.02, 0.04, 0.08]
+
+
+def test_without_a_decay_all_that_is_trained_is_one_group() -> None:
+    model = build("conv 4 3x3 | flatten | linear 2", (1, 8, 8))
+    freeze(model, ["conv1"])
+    (group,) = trained_groups(model, TrainSettings())
+    assert [tuple(parameter.shape) for parameter in group["params"]] == [(2, 144), (2,)]

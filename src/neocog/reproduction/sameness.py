@@ -39,6 +39,10 @@ def _keys(recipe: Recipe) -> dict[str, Any]:
     # The path of a folder is absolute in a run.
     source = Path(keys["data.source"])
     keys["data.source"] = str(source.resolve()) if source.exists() else str(source)
+    # What is left out where no weights are begun with.
+    for key, usual in (("data.mean", [0.0]), ("data.std", [1.0])):
+        if keys[key] is None and not keys["model.pretrained"]:
+            keys[key] = usual
     keys["model.network"] = keys["model.network"].strip()
     return keys
 

@@ -12,6 +12,7 @@ from neocog.training.keys import generator, key
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 Augment = Callable[..., torch.Tensor]
+Mix = Callable[..., Batch]
 
 
 class Batches(Protocol):
@@ -27,9 +28,11 @@ class Batches(Protocol):
 class TensorBatches:
     """Images and labels in memory, shuffled anew each epoch, augmented each step; no per-item Python.
 
-    `images` is a tensor (N, C, H, W), uint8 or float, `labels` int64 (N,). The order of an epoch is a function
-    of (seed, stage, epoch), the augmentation of a step of (seed, stage, epoch, step). The last batch of an epoch may be
-    smaller; a single image that is left over joins the batch before, since batch norm cannot do with one.
+    `images` is a tensor (N, C, H, W), uint8 or float, or features (N, D); `labels` int64 (N,). The order of an epoch is
+    a function of (seed, stage, epoch), the augmentation of a step of (seed, stage, epoch, step). `mix`, such as
+    `neocog.augment.Mixing`, comes after `augment` and makes of a batch's images and labels other images and
+    probabilities of the classes, float32 (B, K). The last batch of an epoch may be smaller; a single image that is left
+    over joins the batch before, since batch norm cannot do with one.
     """
 
     def __init__(
@@ -40,9 +43,10 @@ class TensorBatches:
         *,
         seed: int,
         augment: Augment | None = None,
+        mix: Mix | None = None,
     ) -> None:
         self.images, self.labels = images, class_numbers(labels)
-        self.batch_size, self.seed, self.augment = batch_size, seed, augment
+        self.batch_size, self.seed, self.augment, self.mix = batch_size, seed, augment, mix
         alone = len(labels) > batch_size and len(labels) % batch_size == 1
         self.steps = -(-len(labels) // batch_size) - alone
 
@@ -53,9 +57,17 @@ class TensorBatches:
             end = (step + 1) * self.batch_size if step + 1 < self.steps else len(order)
             chosen = order[step * self.batch_size : end]
             images = self.images.index_select(0, chosen.to(self.images.device))
+            labels = self.labels.index_select(0, chosen.to(self.labels.device))
             if self.augment is not None:
                 images = self.augment(images, seed=key(self.seed, "augment", stage, epoch, step))
-            yield images, self.labels.index_select(0, chosen.to(self.labels.device))
+            if self.mix is not None:
+                images, labels = self.mix(images, labels, seed=key(self.seed, "mix", stage, epoch, step))
+            yield images, labels
+
+
+def most_probable(labels: torch.Tensor) -> torch.Tensor:
+    """Give int64 (B,) of labels that are class numbers (B,), which stay, or probabilities (B, K), as `mix` makes."""
+    return labels.argmax(1) if labels.ndim == 2 else labels
 
 
 class LoaderBatches:

@@ -19,7 +19,7 @@ from neocog.training.evaluation import OrderedBatches
 from neocog.training.events import Listener, Stopped
 from neocog.training.hardware import hardware, resolve
 from neocog.training.interrupt import Interrupt
-from neocog.training.loop import Job
+from neocog.training.loop import Job, Work
 from neocog.training.loop import fit as fit_job
 from neocog.training.losses import Loss, build_loss
 from neocog.training.progress import ProgressBar
@@ -88,10 +88,10 @@ def fit(
     validation = _ordered(valid)
     bar = ProgressBar() if progress else None
     job = Job(
-        model=model,
         stages=stages,
-        batches=lambda stage: _batches(train, stage),
-        valid=(lambda: validation) if validation is not None else None,
+        work=lambda stage: Work(
+            model, _batches(train, stage.train), (lambda: validation) if validation is not None else None
+        ),
         loss=lambda stage: own_loss or build_loss(stage, None, place.device),
         hardware=place,
         optimizer=own,

@@ -14,7 +14,7 @@ from torch import nn
 from neocog.errors import TrainingError
 from neocog.recipe import Stage, TrainSettings
 from neocog.training.average import weights_replaced
-from neocog.training.batches import Batch, Batches
+from neocog.training.batches import Batch, Batches, most_probable
 from neocog.training.evaluation import Figures, Progress, StopRequested, check_logits, evaluate
 from neocog.training.events import EpochDone, Listener, StageStarted, StepDone, Stopped, Validating, tell
 from neocog.training.hardware import Hardware
@@ -26,18 +26,30 @@ from neocog.training.state import Row, State, training_mode
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a training needs and does not change.
+class Work:
+    """What a stage trains: a model that turns the `batches`, and those of `valid`, into logits.
 
-    `model` takes a batch of images and gives logits; `State.network`, a part of it or the same, has the weights.
-    `batches` gives the training batches of a stage, `valid` the validation batches, `loss` the training loss of a
-    stage. `save` is called at every point from which the training could go on, with `True` where it must not wait.
+    Where the first part of the network is frozen, the model may be the rest of it, and the batches what the first part
+    makes of the images. `solve`, where given, stands for all steps of the only epoch: it sets the weights, and gives
+    the sum of the losses, the number right and the number of images.
     """
 
     model: nn.Module
-    stages: Sequence[Stage]
-    batches: Callable[[TrainSettings], Batches]
+    batches: Batches
     valid: Callable[[], Iterable[Any]] | None
+    solve: Callable[[], tuple[float, int, int]] | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a training needs and does not change.
+
+    `work` gives what a stage trains, `loss` its training loss; `State.network` has the weights. `save` is called at
+    every point from which the training could go on, with `True` where it must not wait.
+    """
+
+    stages: Sequence[Stage]
+    work: Callable[[Stage], Work]
     loss: Callable[[TrainSettings], Loss]
     hardware: Hardware
     save: Callable[[State, bool], None] = lambda state, now: None
@@ -54,12 +66,13 @@ def fit(job: Job, state: State, listeners: Sequence[Listener] = ()) -> Stopped:
         stage = job.stages[state.stage]
         if state.optimizer is None:
             state.prepare_stage(stage, optimizer=job.optimizer)
-        batches, loss = job.batches(stage.train), job.loss(stage.train)
+        work, loss = job.work(stage), job.loss(stage.train)
         reason = tell(
-            listeners, StageStarted(state.stage, stage.name, stage.train.epochs, batches.steps, state.epoch, state.step)
+            listeners,
+            StageStarted(state.stage, stage.name, stage.train.epochs, work.batches.steps, state.epoch, state.step),
         )
         while not reason and state.epoch < stage.train.epochs and not state.stopping.exhausted(stage.train.patience):
-            reason = train_epoch(job, state, stage, batches, loss, listeners)
+            reason = train_epoch(job, work, state, stage, loss, listeners)
         if reason:
             job.save(state, True)
             return _stopped(reason, False, listeners)
@@ -71,15 +84,19 @@ def fit(job: Job, state: State, listeners: Sequence[Listener] = ()) -> Stopped:
 
 
 def train_epoch(
-    job: Job, state: State, stage: Stage, batches: Batches, loss: Loss, listeners: Sequence[Listener]
+    job: Job, work: Work, state: State, stage: Stage, loss: Loss, listeners: Sequence[Listener]
 ) -> str | None:
     """Train from the step that `state` stands at to the end of the epoch, then validate; give a reason to stop."""
-    started, first = time.perf_counter(), state.seen
+    started, first, batches = time.perf_counter(), state.seen, work.batches
     rate = learning_rate(stage.train, state.epoch * batches.steps + max(state.step - 1, 0), batches.steps)
-    training_mode(job.model)
-    for batch in batches.epoch(state.stage, state.epoch, state.step):
+    if work.solve is not None:
+        state.loss_sum, state.correct, state.seen = work.solve()
+        first = 0
+    else:
+        training_mode(work.model, freeze_batch_norm=stage.train.freeze_batch_norm)
+    for batch in batches.epoch(state.stage, state.epoch, state.step) if work.solve is None else ():
         rate = learning_rate(stage.train, state.epoch * batches.steps + state.step, batches.steps)
-        state.count(*train_step(job, state, stage.train, batch, loss, rate))
+        state.count(*train_step(job, work.model, state, stage.train, batch, loss, rate))
         job.save(state, False)
         mean, accuracy = state.loss_sum / state.seen, state.correct / state.seen
         reason = tell(listeners, StepDone(state.epoch, state.step, batches.steps, state.seen, mean, accuracy))
@@ -87,7 +104,7 @@ def train_epoch(
             return reason
     seconds = time.perf_counter() - started
     try:
-        row = _close_epoch(job, state, stage, rate, listeners)
+        row = _close_epoch(job, work, state, stage, rate, listeners)
     except StopRequested as request:
         return request.reason
     state.history.append(row)
@@ -102,16 +119,17 @@ def train_epoch(
 
 
 def train_step(
-    job: Job, state: State, settings: TrainSettings, batch: Batch, loss: Loss, rate: float
+    job: Job, model: nn.Module, state: State, settings: TrainSettings, batch: Batch, loss: Loss, rate: float
 ) -> tuple[float, int, int]:
     """Do one step of the optimiser; give the mean loss of the batch, the number right and its size."""
     optimizer = state.optimizer
     if optimizer is None or not len(batch[1]):
         raise TrainingError("a training step needs at least one image; a batch was empty.")
     images, labels = job.hardware.images(batch[0]), batch[1].to(job.hardware.device)
+    classes = most_probable(labels)
     with keyed_randomness(job.hardware.device, key(settings.seed, "step", state.stage, state.epoch, state.step)):
         with job.hardware.precision():
-            logits = _answers(job.model, images, batch[1])
+            logits = _answers(model, images, classes)
             error = loss(logits, labels)
         if error.numel() != 1:
             raise TrainingError(
@@ -131,7 +149,7 @@ def train_step(
     optimizer.step()
     if state.average is not None:
         state.average.update(state.network)
-    return value, int((logits.argmax(1) == labels).sum()), len(labels)
+    return value, int((logits.argmax(1) == classes).sum()), len(labels)
 
 
 def _answers(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -149,7 +167,7 @@ def _answers(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> to
     return logits
 
 
-def _close_epoch(job: Job, state: State, stage: Stage, rate: float, listeners: Sequence[Listener]) -> Row:
+def _close_epoch(job: Job, work: Work, state: State, stage: Stage, rate: float, listeners: Sequence[Listener]) -> Row:
     """Validate and give the epoch's row of the history."""
     row: Row = {
         "stage": stage.name,
@@ -157,27 +175,29 @@ def _close_epoch(job: Job, state: State, stage: Stage, rate: float, listeners: S
         "train_loss": state.loss_sum / max(state.seen, 1),
         "train_accuracy": state.correct / max(state.seen, 1),
     }
-    if job.valid is not None:
+    if work.valid is not None:
 
         def progress(done: int, total: int) -> str | None:
             return tell(listeners, Validating(done, total))
 
         with weights_replaced(state.network, state.evaluated_weights()):
-            figures = _validate(job, state, stage, progress)
+            figures = _validate(job, work, state, stage, progress)
         if not math.isfinite(figures.loss):
             raise TrainingError(_not_finite("validation loss", figures.loss, state, stage.train))
         row |= {"valid_loss": figures.loss, "valid_accuracy": figures.accuracy}
     elif not all(bool(weight.isfinite().all()) for weight in state.network.parameters()):
         # The loss of the last step was still finite, what it did to the weights is not.
         raise TrainingError(_not_finite("weights' largest value", math.inf, state, stage.train))
+    if work.solve is not None:
+        return row | {"learning_rate": 0.0}
     return row | {"learning_rate": rate if job.optimizer is None else job.optimizer.param_groups[0]["lr"]}
 
 
-def _validate(job: Job, state: State, stage: Stage, progress: Progress) -> Figures:
+def _validate(job: Job, work: Work, state: State, stage: Stage, progress: Progress) -> Figures:
     dropout = stage.train.validation_dropout
-    batches: Iterable[Any] = job.valid() if job.valid is not None else ()
+    batches: Iterable[Any] = work.valid() if work.valid is not None else ()
     with keyed_randomness(job.hardware.device, key(stage.train.seed, "validation", state.stage, state.epoch)):
-        return evaluate(job.model, batches, job.hardware, progress, dropout=dropout)
+        return evaluate(work.model, batches, job.hardware, progress, dropout=dropout)
 
 
 def _stopped(reason: str, finished: bool, listeners: Sequence[Listener]) -> Stopped:

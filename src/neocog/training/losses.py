@@ -16,11 +16,12 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 def build_loss(settings: TrainSettings, class_counts: Sequence[int] | None, device: torch.device) -> Loss:
     """Build the loss of logits (B, K) and labels (B,): cross entropy, or the MAP criterion (LeCun et al. 1998, eq. 9).
 
-    Cross entropy has the settings' label smoothing. MAP takes the logits for minus the penalties y of the classes and
-    is the mean of y_label + log(exp(-j) + sum of exp(-y)): cross entropy with one more class, "none of them", whose
-    penalty is always j. `balanced` weighs each class by images / (classes * images of the class), as scikit-learn
-    does; `class_counts` is None where nobody has counted. Raises `RecipeError` where the number of weights is not
-    that of the classes.
+    Cross entropy has the settings' label smoothing, and takes labels that are probabilities of the classes too, float
+    (B, K): a class weight counts by its share of the label. MAP takes the logits for minus the penalties y of the
+    classes and is the mean of y_label + log(exp(-j) + sum of exp(-y)): cross entropy with one more class, "none of
+    them", whose penalty is always j; it refuses probabilities with `RecipeError`. `balanced` weighs each class by
+    images / (classes * images of the class), as scikit-learn does; `class_counts` is None where nobody has counted.
+    Raises `RecipeError` where the number of weights is not that of the classes.
     """
     weights = _weights(settings, class_counts)
     weight = None if weights is None else torch.tensor(weights, dtype=torch.float32, device=device)
@@ -30,7 +31,11 @@ def build_loss(settings: TrainSettings, class_counts: Sequence[int] | None, devi
 
     def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         _check_number(weight, logits)
-        return F.cross_entropy(logits.float(), labels, weight=weight, label_smoothing=smoothing)
+        mean = F.cross_entropy(logits.float(), labels, weight=weight, label_smoothing=smoothing)
+        if weight is None or not labels.is_floating_point():
+            return mean
+        # PyTorch divides by the number of images here, and by the sum of their weights where labels are numbers.
+        return mean * (len(labels) / (labels * weight).sum())
 
     return loss
 
@@ -41,6 +46,8 @@ def _map_criterion(constant: float, weight: torch.Tensor | None) -> Loss:
 
     def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         _check_number(weight, logits)
+        if labels.is_floating_point():
+            raise RecipeError('loss = "map" needs one class for each image: set augment.mixup and augment.cutmix to 0.')
         none_of_them = logits.new_full((len(logits), 1), -constant, dtype=torch.float32)
         return F.cross_entropy(torch.cat([logits.float(), none_of_them], 1), labels, weight=weights)
 

@@ -14,9 +14,14 @@ from neocog.recipe import TrainSettings
 from neocog.training.muon import Muon
 
 
-def build_optimizer(parameters: Iterable[nn.Parameter], settings: TrainSettings) -> Optimizer:
-    """Build SGD, Adam, AdamW or Muon over the parameters that are to be trained."""
-    chosen = list(parameters)
+def build_optimizer(
+    parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], settings: TrainSettings
+) -> Optimizer:
+    """Build SGD, Adam, AdamW or Muon over the parameters that are to be trained, or groups of them.
+
+    A group's "factor", where it has one, multiplies the learning rate of its parameters.
+    """
+    chosen: Any = list(parameters)
     if settings.optimizer == "sgd":
         return SGD(
             chosen,
@@ -27,7 +32,7 @@ def build_optimizer(parameters: Iterable[nn.Parameter], settings: TrainSettings)
         )
     if settings.optimizer == "muon":
         return Muon(
-            chosen,
+            [one for group in chosen for one in (group["params"] if isinstance(group, dict) else [group])],
             lr=settings.lr,
             muon_lr=settings.muon_lr,
             betas=settings.betas,

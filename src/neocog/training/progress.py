@@ -35,7 +35,8 @@ class ProgressBar:
             case StageStarted():
                 self._pace.begin(event)
                 if event.name != "train":
-                    self._screen.line(f"stage {event.name}: {event.epochs} epochs")
+                    epochs = "1 epoch" if event.epochs == 1 else f"{event.epochs} epochs"
+                    self._screen.line(f"stage {event.name}: {epochs}")
             case StepDone():
                 self._step(event)
             case Validating():
@@ -45,6 +46,11 @@ class ProgressBar:
                 self._screen.line(epoch_line(event) + self._pace.left_text())
             case Stopped():
                 self.close()
+
+    def say(self, text: str) -> None:
+        """Show a line of text."""
+        self.close()
+        self._screen.line(text)
 
     def close(self) -> None:
         """Take the bar off the screen."""

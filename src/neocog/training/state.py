@@ -13,7 +13,8 @@ from torch.optim import Optimizer
 
 from neocog.data.names import natural_sort
 from neocog.errors import RecipeError
-from neocog.recipe import Stage
+from neocog.models.pieces import pieces
+from neocog.recipe import Stage, TrainSettings
 from neocog.training.average import MovingAverage
 from neocog.training.optimizers import build_optimizer
 from neocog.training.stopping import Stopping
@@ -53,8 +54,9 @@ class State:
         """Freeze what the stage freezes and give it an optimiser (and average) of its own."""
         freeze(self.network, stage.freeze, always=self.frozen)
         self.network.zero_grad(set_to_none=True)
-        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        self.optimizer = optimizer or build_optimizer(trained, stage.train)
+        # Logistic regression is solved, not stepped.
+        if stage.train.optimizer != "logistic-regression":
+            self.optimizer = optimizer or build_optimizer(trained_groups(self.network, stage.train), stage.train)
         self.average = MovingAverage(self.network, stage.train.ema) if stage.train.ema else None
 
     def next_stage(self) -> None:
@@ -125,13 +127,37 @@ def freeze(network: nn.Module, patterns: Iterable[str], *, always: Iterable[str]
             parameter.requires_grad_(not any(_matches(name, pattern) for pattern in patterns))
 
 
-def training_mode(network: nn.Module) -> None:
-    """Switch to training, but leave layers whose weights are all frozen in evaluation: their statistics stay."""
+def training_mode(network: nn.Module, *, freeze_batch_norm: bool = False) -> None:
+    """Switch to training, but leave layers whose weights are all frozen in evaluation: their statistics stay.
+
+    With `freeze_batch_norm` every batch norm stays in evaluation, also one whose weights are trained.
+    """
     network.train()
     for module in network.modules():
         own = list(module.parameters(recurse=False))
-        if own and not any(parameter.requires_grad for parameter in own):
+        frozen = own and not any(parameter.requires_grad for parameter in own)
+        if frozen or (freeze_batch_norm and isinstance(module, nn.modules.batchnorm._BatchNorm)):
             module.eval()
+
+
+def trained_groups(network: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
+    """Give the parameters to train, in groups with a "factor" for their learning rate.
+
+    With `layer_lr_decay` each block that is trained has the rate of the block behind it times the decay; blocks are the
+    pieces of the network with weights, a batch norm going with the layer before it.
+    """
+    if settings.layer_lr_decay == 1:
+        return [{"params": [parameter for parameter in network.parameters() if parameter.requires_grad]}]
+    groups: list[dict[str, Any]] = []
+    for name, module in pieces(network):
+        trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        if trained and groups and isinstance(module, nn.modules.batchnorm._BatchNorm):
+            groups[-1]["params"] += trained
+        elif trained:
+            groups.append({"params": trained, "block": name})
+    for distance, group in enumerate(reversed(groups)):
+        group["factor"] = settings.layer_lr_decay**distance
+    return groups
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -1,0 +1,1 @@
+"""From a network that has learned much to a classifier of few images."""
