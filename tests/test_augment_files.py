@@ -20,6 +20,7 @@ from neocog.augment.showing import Grids
 from neocog.cli import app
 from neocog.commands.augment import augment
 from neocog.data import load
+from neocog.data.loading import find_source
 from neocog.errors import DataError, NeocogError, RecipeError
 from neocog.recipe import AugmentSettings, DataSettings
 
@@ -250,3 +251,20 @@ def test_loose_pictures_lie_in_the_folder_itself_and_broken_sources_write_nothin
     with pytest.raises(RecipeError, match="change nothing"):
         save_copies(find_originals("gray.png"), world / "two", AugmentSettings(), copies=1)
     assert not (world / "two").exists()
+
+
+def test_a_name_as_long_as_the_system_allows_is_cut_by_its_bytes(world: Path) -> None:
+    name = "🐜" * 62 + ".png"
+    (world / "long" / "a").mkdir(parents=True)
+    (world / "photos" / "cat" / "0.png").rename(world / "long" / "a" / name)
+    saved = save_copies(find_source(str(world / "long"), to_train=False), world / "out", ROTATES, copies=10)
+    assert (saved.originals, saved.copies) == (1, 10)
+
+
+def test_a_disk_that_cannot_be_written_is_said_in_words(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: object, **named: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(NeocogError, match=r"cannot write .*No space left on device"):
+        save_copies(find_source(str(world / "photos")), world / "out", ROTATES, copies=1)

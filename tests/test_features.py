@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from neocog.feature_store import FeatureStore
 from neocog.features import features
 from neocog.training.hardware import Hardware
 
@@ -102,7 +103,7 @@ def test_a_damaged_cache_is_computed_anew(own_cache: Path) -> None:
 
 
 def test_the_cache_forgets_the_least_recently_used_first(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("neocog.features._MOST", 1)
+    monkeypatch.setattr("neocog.feature_store._MOST", 1)
     fronts = [Counting() for _ in range(3)]
     for front in fronts:
         features(front, images(4), PLACE)
@@ -115,3 +116,81 @@ def test_progress_is_told_up_to_the_end() -> None:
     heard: list[tuple[int, int]] = []
     features(Counting(), images(4), PLACE, progress=lambda what, done, total: heard.append((done, total)))
     assert heard[-1] == (4, 4)
+
+
+def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("NEOCOG_DATA", str(tmp_path / "file"))
+    front, batch = Counting(), images(5)
+    first = features(front, batch, PLACE)
+    assert torch.equal(features(front, batch, PLACE), first) and front.seen == 10
+
+
+def test_a_full_disk_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("neocog.feature_store.save_file", full)
+    front, batch = Counting(), images(5)
+    assert torch.equal(features(front, batch, PLACE), features(front, batch, PLACE, cached=False))
+
+
+def test_a_process_that_is_killed_leaves_what_it_has_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neocog.features._KEPT_SECONDS", 0.0)
+    monkeypatch.setattr("neocog.features.batch_size_for", lambda shape: 4)
+
+    def interrupt(what: str, done: int, total: int) -> None:
+        if done == 8:
+            raise KeyboardInterrupt
+
+    whole, front, batch = Counting(), Counting(), images(10)
+    front.load_state_dict(whole.state_dict())
+    with pytest.raises(KeyboardInterrupt):
+        features(front, batch, PLACE, progress=interrupt)
+    found = features(front, batch, PLACE)
+    assert front.seen <= 14
+    assert torch.equal(found, features(whole, batch, PLACE, cached=False))
+
+
+def test_what_two_processes_write_at_once_is_all_kept(own_cache: Path) -> None:
+    front, batch = Counting(), images(8)
+    rows = features(front, batch, PLACE, cached=False)
+    digests = [bytes([row] * 16) for row in range(8)]
+    one, other = FeatureStore("network"), FeatureStore("network")
+    assert not list(one.read(digests)) and not list(other.read(digests))
+    one.add(digests[:4], rows[:4])
+    other.add(digests[2:], rows[2:])
+    found = {digest: row for known, values in one.read(digests) for digest, row in zip(known, values, strict=True)}
+    assert torch.equal(torch.stack([found[digest] for digest in digests]), rows)
+    assert not list(FeatureStore("other").read(digests))
+
+
+def test_images_in_many_small_parts_do_not_become_many_files(own_cache: Path) -> None:
+    front, batch = Counting(), images(40)
+    for row in range(40):
+        features(front, batch[row : row + 1], PLACE)
+    assert len(list((own_cache / "features").glob("*.safetensors"))) < 8
+    features(front, batch, PLACE)
+    assert front.seen == 40
+
+
+def test_what_another_process_is_writing_is_not_forgotten(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neocog.feature_store._MOST", 1)
+    (own_cache / "features").mkdir(parents=True)
+    begun = own_cache / "features" / ".key-name.safetensors.abc.safetensors"
+    begun.write_bytes(b"half of it")
+    for _ in range(2):
+        features(Counting(), images(4), PLACE)
+    assert begun.exists()
+
+
+def test_other_hardware_gives_features_of_its_own() -> None:
+    front, batch = Counting(), images(4)
+    features(front, batch, PLACE)
+    features(front, batch, Hardware(torch.device("cpu"), True, False, 1))
+    features(front, batch, Hardware(torch.device("cpu"), False, True, 1))
+    assert front.seen == 12
+
+
+def test_no_images_give_no_features_of_the_right_shape() -> None:
+    assert features(Counting(), images(0), PLACE).shape == (0, 4)

@@ -13,7 +13,7 @@ from PIL import Image
 from neocog.data import DataSet, load
 from neocog.data.packaged import packaged_source
 from neocog.data.split import split
-from neocog.data.twins import group_numbers, twins
+from neocog.data.twins import group_numbers, together, twins
 from neocog.errors import DataError
 from neocog.recipe import DataSettings
 
@@ -138,3 +138,39 @@ def test_a_number_of_images_that_only_copies_would_fill_is_refused(make_folder: 
         shutil.copy(root / "a" / "0.png", root / "a" / f"copy{number}.png")
     with pytest.raises(DataError, match="leaves 0 of 4 images"):
         load(DataSettings(source=str(root), validation=4))
+
+
+def test_what_belongs_together_is_joined_over_pixels_and_names() -> None:
+    images = np.arange(6, dtype=np.uint8)[:, None, None, None].repeat(4, axis=2)
+    images[3] = images[1]
+    found = together(images, ["a", "b", "a", "c", "c", "d"])
+    assert found is not None
+    # 1 and 3 show the same, 3 and 4 are both called c
+    assert found[0] == found[2] and found[1] == found[3] == found[4]
+    assert len(set(found.tolist())) == 3
+
+
+def test_nothing_belongs_together_without_names_and_twins() -> None:
+    images = np.arange(3, dtype=np.uint8)[:, None, None, None]
+    assert together(images) is None
+    again = together(images[[0, 1, 0]])
+    assert again is not None and again.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("cache", ["memory", "disk"])
+def test_parts_of_a_data_set_know_the_groups_of_their_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str
+) -> None:
+    monkeypatch.setenv("NEOCOG_DATA", str(tmp_path / "cache"))
+    for label in ("a", "b"):
+        (tmp_path / "pictures" / label).mkdir(parents=True)
+        for number in range(12):
+            Image.new("L", (4, 4), 10 * number + (label == "b")).save(
+                tmp_path / "pictures" / label / f"{number // 2}_{number}.png"
+            )
+    settings = {"source": str(tmp_path / "pictures"), "groups": r"^(\d+)_", "validation": 0.3, "cache": cache}
+    data = load(DataSettings.model_validate(settings))
+    assert data.valid is not None
+    for part in (data.train, data.valid, data.train.subset([2, 0])):
+        assert part.groups is not None and part.sources is not None
+        assert list(part.groups) == [Path(name).name.partition("_")[0] for name in part.sources]

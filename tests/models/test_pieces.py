@@ -107,3 +107,11 @@ def test_a_cut_network_is_its_first_pieces_a_mean_and_a_head(name: str, layer: s
     assert isinstance(head, nn.Linear) and head.in_features == features
     torch.testing.assert_close(cut(image[None]), head(maps.mean((2, 3))), rtol=1e-4, atol=1e-4)
     assert set(cut.state_dict()) - set(whole) == {"head.weight", "head.bias"}
+
+
+def test_statistics_that_no_weight_freezes_end_the_frozen_start() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2, affine=False), nn.Flatten(), nn.Linear(8, 2))
+    network[0].requires_grad_(False)
+    assert frozen_start(pieces(network)) == 1
+    network[1] = nn.BatchNorm2d(2).requires_grad_(False)
+    assert frozen_start(pieces(network)) == 3

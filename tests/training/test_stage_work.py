@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.transfer.pictures import own_cache, write_pictures, write_weights
 
 import neocog
@@ -19,7 +22,7 @@ from neocog.run import Run
 from neocog.training.events import Event, StepDone
 from neocog.training.preparing import prepare
 from neocog.training.stage_work import check_solvable, stage_work
-from neocog.training.state import freeze
+from neocog.training.state import check_stages, freeze
 from neocog.transfer.head import fit_head
 from neocog.transfer.stages import all_layer_stages, extraction_stages, last_block_stages
 
@@ -174,3 +177,96 @@ def test_a_run_begins_with_another_runs_weights_and_takes_its_images(pictures: P
     assert all(torch.equal(tensors[name], state[name]) for name in state if not name.startswith("linear1"))
     assert not torch.equal(tensors["linear1.weight"], state["linear1.weight"])
     assert prepared.recipe.model.pretrained == str(first.path.resolve())
+
+
+def test_logistic_regression_is_what_counts_where_a_training_averages_its_weights(
+    pictures: Path, tmp_path: Path
+) -> None:
+    stages = stages_of(extraction_stages)
+    plain = trained(recipe_for(pictures, stages), tmp_path / "plain")
+    averaged = trained(recipe_for(pictures, stages, **{"train.ema": 0.9}), tmp_path / "averaged")
+    assert plain.history == averaged.history
+    tensors, others = (read_weights(run.path / "best.safetensors")[0] for run in (plain, averaged))
+    assert all(torch.equal(tensors[name], others[name]) for name in tensors)
+
+
+def test_a_training_goes_on_on_features_however_much_memory_is_free_by_then(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipe_for(pictures, stages_of(last_block_stages, epochs=2)[1:], **{"train.keep": "last"})
+    whole = trained(recipe, tmp_path / "whole")
+
+    def stop(event: Event) -> str | None:
+        return "enough" if isinstance(event, StepDone) and event.step == 2 else None
+
+    run = neocog.train(recipe, out=tmp_path / "broken", progress=False, listeners=[stop])
+    monkeypatch.setattr("neocog.training.stage_work.available_memory", lambda: 1000)
+    monkeypatch.delattr("neocog.training.stage_work._whole")
+    neocog.resume(run, progress=False)
+    for name in ("best.safetensors", "last.safetensors", "history.csv"):
+        assert (run.path / name).read_bytes() == (whole.path / name).read_bytes(), name
+
+
+def test_a_penalty_is_chosen_with_what_belongs_together_kept_together(pictures: Path, tmp_path: Path) -> None:
+    for label in ("class0", "class1"):
+        for number in range(7):
+            (pictures / label / f"{number}.png").rename(pictures / label / f"{number}_a.png")
+            # a copy with another pixel in its corner
+            picture = Image.open(pictures / label / f"{number}_a.png")
+            picture.putpixel((0, 0), (0, 0, 0))
+            picture.save(pictures / label / f"{number}_b.png")
+    recipe = recipe_for(pictures, stages_of(extraction_stages), **{"data.groups": r"^(\d+)"})
+    prepared = prepare(recipe)
+    train = prepared.data.train
+    assert train.groups is not None and len(set(train.groups)) < len(train)
+    run = trained(recipe, tmp_path / "run")
+    tensors, _ = read_weights(run.path / "best.safetensors")
+    (stage,) = prepared.recipe.stages()
+    rows = stage_work(prepared, stage).batches.images.numpy()  # type: ignore[attr-defined]
+    grouped, loose = (
+        fit_head(rows.reshape(len(rows), -1), train.labels.numpy(), 2, groups=groups) for groups in (train.groups, None)
+    )
+    assert grouped.l2_penalty != loose.l2_penalty
+    assert np.allclose(tensors["linear1.weight"].numpy(), grouped.weight)
+
+
+def test_layers_whose_order_is_not_known_are_refused_before_the_training() -> None:
+    class Own(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(4, 2)
+
+    stages = Recipe().with_values({"train.layer_lr_decay": 0.5}).stages()
+    with pytest.raises(RecipeError, match=r"layer_lr_decay goes by the order of the layers.*Own"):
+        check_stages(Own(), stages)
+
+
+def test_gray_images_begin_with_a_run_on_coloured_ones(pictures: Path, tmp_path: Path) -> None:
+    values = {"train.epochs": 1, "data.mean": [0.4, 0.5, 0.6], "data.std": [0.3, 0.3, 0.3]}
+    first = trained(recipe_for(pictures, [], **values), tmp_path / "colour")
+    prepared = prepare(recipe_for(pictures, [], **{"model.pretrained": str(first.path), "data.channels": 1}))
+    assert prepared.recipe.data.channels == 1 and prepared.recipe.data.mean == pytest.approx([0.5])
+
+
+def test_ctrl_c_while_features_are_computed_leaves_a_run_that_goes_on(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipe_for(pictures, stages_of(extraction_stages))
+    whole = trained(recipe, tmp_path / "whole")
+    monkeypatch.setenv("NEOCOG_DATA", str(tmp_path / "another cache"))
+    seen: list[int] = []
+
+    def count(images: torch.Tensor) -> torch.Tensor:
+        seen.append(len(images))
+        if len(images) == 8:
+            os.kill(os.getpid(), signal.SIGINT)
+        return images
+
+    with monkeypatch.context() as patched:
+        patched.setattr("neocog.training.hardware.Hardware.images", lambda self, images: count(images))
+        patched.setattr("neocog.features.batch_size_for", lambda shape: 8)
+        run = neocog.train(recipe, out=tmp_path / "broken", progress=False)
+    assert seen.count(8) == 1 and not run.finished
+    neocog.resume(run, progress=False)
+    for name in ("best.safetensors", "history.csv"):
+        assert (run.path / name).read_bytes() == (whole.path / name).read_bytes(), name

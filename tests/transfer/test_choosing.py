@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -148,3 +149,35 @@ def test_trials_leave_the_network_as_it_was(base: Recipe) -> None:
     assert trial.probabilities.sum(1) == pytest.approx(np.ones(len(trial.labels)))
     low, high = trial.interval
     assert low <= trial.accuracy <= high
+
+
+def test_what_is_of_one_group_is_never_on_both_sides_of_a_fold(base: Recipe) -> None:
+    grouped = base.with_values({"data.groups": r"^(\d)", "data.validation": 0.3})
+    deciding = choosing._Choosing(grouped, time.monotonic(), None, lambda text: None)
+    names = deciding.prepared.data.train.groups
+    parts = deciding._folds()
+    assert names is not None and parts is not None
+    for train, test in parts:
+        assert not {names[row] for row in train} & {names[row] for row in test}
+
+
+def test_a_class_whose_images_all_show_the_same_is_no_obstacle(base: Recipe, tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    for part, numbers in (("train", range(8)), ("val", range(8, 12))):
+        for label in ("class0", "class1"):
+            (folder / part / label).mkdir(parents=True)
+            for number in numbers:
+                source = 0 if part == "train" and label == "class1" else number
+                shutil.copy(Path(base.data.source) / label / f"{source}.png", folder / part / label / f"{number}.png")
+    choice, heard = heard_choice(base.with_values({"data.source": str(folder)}), 1e-6)
+    assert choice.recipe.stages()[0].train.optimizer == "logistic-regression"
+    assert any("nothing could be measured by cross-validation" in text for text in heard)
+
+
+def test_fine_tuning_is_not_tried_where_the_images_of_a_fold_do_not_fit_into_memory(
+    base: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "available_memory", lambda: 1000)
+    choice, heard = heard_choice(base, 30)
+    assert choice.figures["chosen"] == "extraction"
+    assert any("do not fit into memory" in text for text in heard)

@@ -13,6 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from neocog.errors import DataError
+from neocog.transfer.folds import stratified_part
+from neocog.transfer.head import chosen_penalty
 from neocog.transfer.probe import cross_validate, fit_head, folds, interval, nearest_neighbours
 
 
@@ -245,3 +247,21 @@ def test_a_head_separates_what_is_far_apart(classes: int, features: int) -> None
     points[:, 0] = 100 * labels
     head = fit_head(points, labels, classes, l2_penalty=1e-3)
     assert (head.logits(points).argmax(1) == labels).mean() > 0.9
+
+
+def test_a_few_rows_more_than_choose_the_penalty_are_no_obstacle() -> None:
+    draws = np.random.default_rng(0)
+    labels = np.arange(10_003) % 20
+    features = (np.eye(20)[labels][:, :6] + draws.normal(0, 0.5, (len(labels), 6))).astype(np.float32)
+    assert chosen_penalty(features, labels) > 0
+
+
+@pytest.mark.parametrize("most", [4, 7, 30, 60])
+def test_a_part_has_two_of_each_class_and_their_shares_of_the_rest(most: int) -> None:
+    labels = np.array([0] * 40 + [1] * 10 + [2] * 3)
+    rows = stratified_part(labels, most, seed=1)
+    counts = np.bincount(labels[rows])
+    assert (np.diff(rows) > 0).all() and counts.min() >= 2
+    assert np.array_equal(rows, stratified_part(labels, most, seed=1))
+    expected = np.minimum([40, 10, 3], np.maximum(2, np.array([40, 10, 3]) * min(1, most / 53)))
+    assert counts == pytest.approx(expected, abs=0.5)

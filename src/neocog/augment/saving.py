@@ -17,12 +17,13 @@ from neocog.data.decoding import to_picture
 from neocog.data.names import normal
 from neocog.data.source import Progress, Source, UInt8
 from neocog.errors import DataError, RecipeError
+from neocog.files import write_error
 from neocog.settings import AugmentSettings, DataSettings
 from neocog.training.keys import key
 
 GROUPS = r"^(\d+)"
 _FORBIDDEN = re.compile(r'[\\/:*?"<>|\x00-\x1f]+')
-_LONGEST = 60  # characters of a name
+_LONGEST = 180  # bytes of a name, of which file systems take 255
 _FOLDERS = {"train": "train", "valid": "val", "test": "test"}
 _PARTS = frozenset({"train", "val", "valid", "validation", "test"})
 
@@ -78,7 +79,10 @@ def save_copies(
             continue
         changes = _changes(original, settings, copies, seed) if not divided or part == "train" else []
         place = folder / _FOLDERS[part] if in_parts else folder
-        _write(place / names[source.classes.index(original.label)], _name(source, row), original.pixels, changes)
+        try:
+            _write(place / names[source.classes.index(original.label)], _name(source, row), original.pixels, changes)
+        except OSError as error:
+            raise write_error(place, error) from error
         written["originals"] += 1
         written["copies"] += len(changes)
         if progress is not None:
@@ -132,4 +136,5 @@ def _folder_names(classes: Sequence[str]) -> list[str]:
 
 
 def _safe(name: str) -> str:
-    return _FORBIDDEN.sub("-", name)[:_LONGEST].strip(" .")
+    cut = _FORBIDDEN.sub("-", name).encode("utf-8", "replace")[:_LONGEST]
+    return cut.decode("utf-8", "ignore").strip(" .")

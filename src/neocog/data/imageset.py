@@ -21,7 +21,8 @@ class ImageSet:
     """Labelled images, indexed as tensors.
 
     `images` is uint8 (N, C, H, W), in memory or memory-mapped from a file (never write to it); `labels` is
-    int64 (N,), each an index into `classes`; `sources`, where there are files, names the file of each image.
+    int64 (N,), each an index into `classes`; `sources`, where there are files, names the file of each image; `groups`,
+    where known, names what it belongs together with.
     Raises `DataError` where these do not fit together.
     """
 
@@ -29,6 +30,7 @@ class ImageSet:
     labels: torch.Tensor
     classes: tuple[str, ...]
     sources: Sequence[str] | None = None
+    groups: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
@@ -41,8 +43,9 @@ class ImageSet:
                 f"labels are an int64 tensor with one number for each of the {len(self.images)} images; "
                 f"got {self.labels.dtype} of shape {tuple(self.labels.shape)}."
             )
-        if self.sources is not None and len(self.sources) != len(self.images):
-            raise DataError(f"{len(self.images)} images, but {len(self.sources)} sources: give one for each image.")
+        for what, names in (("sources", self.sources), ("groups", self.groups)):
+            if names is not None and len(names) != len(self.images):
+                raise DataError(f"{len(self.images)} images, but {len(names)} {what}: give one for each image.")
         if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
             raise DataError(
                 f"labels run from 0 to {len(self.classes) - 1} for {len(self.classes)} classes; "
@@ -56,7 +59,8 @@ class ImageSet:
         """The images at `indices`, in that order, in memory. `IndexError` where one is out of range."""
         index = torch.as_tensor(np.asarray(indices, dtype=np.int64))
         sources = None if self.sources is None else chosen(self.sources, index.numpy())
-        return replace(self, images=self.images[index], labels=self.labels[index], sources=sources)
+        groups = None if self.groups is None else chosen(self.groups, index.numpy())
+        return replace(self, images=self.images[index], labels=self.labels[index], sources=sources, groups=groups)
 
     def class_counts(self) -> torch.Tensor:
         """Number of images of each class: int64 (len(classes),)."""

@@ -236,7 +236,9 @@ def _data_set(
 ) -> DataSet:
     def part(name: str, rows: Int64) -> ImageSet:
         files = None if source.files is None else chosen(source.files, rows)
-        return ImageSet(pixels(name, rows), torch.from_numpy(division.labels[rows]), division.classes, files)
+        groups = None if source.groups is None else chosen(source.groups, rows)
+        labels = torch.from_numpy(division.labels[rows])
+        return ImageSet(pixels(name, rows), labels, division.classes, files, groups)
 
     return DataSet(
         name=source.name,

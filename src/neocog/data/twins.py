@@ -41,6 +41,23 @@ def group_numbers(count: int, groups: Iterable[Sequence[int]]) -> Int64:
     return numbers
 
 
+def together(images: UInt8, names: Sequence[str] | None = None, same: list[list[int]] | None = None) -> Int64 | None:
+    """A number for each of `images` (N, C, H, W), the same one for those that show the same pixels or have the same
+    name, over any number of steps: int64 (N,); None where there is neither. `same` are the `twins`, where known.
+    """
+    same = twins(images) if same is None else same
+    if names is None:
+        return group_numbers(len(images), same) if same else None
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    numbers = group_numbers(len(images), same)
+    known, named = np.unique(np.asarray(names), return_inverse=True)
+    size = len(images) + len(known)
+    links = coo_array((np.ones(len(images), np.int8), (numbers, len(images) + named)), shape=(size, size))
+    return np.asarray(connected_components(links, directed=False)[1][numbers], np.int64)
+
+
 def notes_on(
     groups: Iterable[Sequence[int]],
     parts: Mapping[str, Int64],

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from neocog.models.network import FlattenView, SameConv2d
+from neocog.models.network import FlattenView, Row, SameConv2d
 
 # As in the published network, whose TensorFlow momentum of 0.99 is PyTorch's 0.01.
 _EPSILON, _MOMENTUM = 1e-3, 0.01
@@ -90,7 +90,7 @@ class InvertedBottleneck(nn.Module):
         return y + x if self.adds_input else y
 
 
-class EfficientNetLite(nn.Module):
+class EfficientNetLite(Row):
     """Images (N, in_channels, H, W) of any size to logits (N, num_classes)."""
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
@@ -109,12 +109,6 @@ class EfficientNetLite(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Give the logits, float (N, num_classes), of scaled images, float (N, in_channels, H, W)."""
-        for piece in self.children():
-            x = piece(x)
-        return x
 
 
 def efficientnet_lite0(in_channels: int, num_classes: int) -> EfficientNetLite:

@@ -101,6 +101,16 @@ class GlobalAverage(nn.Module):
         return x.mean((2, 3))
 
 
+class Row(nn.Module):
+    """A network whose parts run in the order in which they were added, each on what the one before it gave."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Give the logits, float (N, num_classes), of scaled images, float (N, in_channels, H, W)."""
+        for part in self.children():
+            x = part(x)
+        return x
+
+
 class FlattenView(nn.Flatten):
     """The flattening of a published network in which it is no layer: it takes no memory, and no table counts any."""
 

@@ -8,10 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from neocog.errors import ModelError
-from neocog.models.efficientnet import EfficientNetLite
-from neocog.models.network import Chain, GlobalAverage, NotationNetwork
-from neocog.models.resnet import ResNet
-from neocog.models.vgg import VGG
+from neocog.models.network import Chain, GlobalAverage, NotationNetwork, Row
 
 Piece = tuple[str, nn.Module]
 
@@ -34,7 +31,7 @@ class Pieces(nn.Module):
         return x
 
 
-class CutNetwork(nn.Module):
+class CutNetwork(Row):
     """The first pieces of a network up to `layer`, then the mean of each channel and a new linear `head`.
 
     The pieces keep their names. Raises `ModelError` where the network cannot be cut there.
@@ -53,15 +50,9 @@ class CutNetwork(nn.Module):
         self.pool = GlobalAverage() if len(shape) == 3 else nn.Flatten()
         self.head = nn.Linear(shape[0], num_classes)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Give the logits, float (N, num_classes), of scaled images, float (N, C, H, W)."""
-        for child in self.children():
-            x = child(x)
-        return x
-
 
 # Their forward methods run their children in the order in which they are written, one after the other.
-_IN_TURN = (nn.Sequential, Chain, NotationNetwork, ResNet, VGG, EfficientNetLite, CutNetwork)
+_IN_TURN = (nn.Sequential, Chain, NotationNetwork, Row)
 
 
 def pieces(network: nn.Module) -> tuple[Piece, ...]:
@@ -70,7 +61,7 @@ def pieces(network: nn.Module) -> tuple[Piece, ...]:
     Groups that only run their parts in turn are taken apart; a residual block is a piece. Raises `ModelError` for a
     network whose forward method may do something else: one of the user's own that is no `nn.Sequential`.
     """
-    if type(network) not in _IN_TURN:
+    if not can_be_cut(network):
         raise ModelError(
             f"{type(network).__name__} cannot be cut: neocog knows the order of the parts of its own networks and of "
             "an nn.Sequential. Let your code give an nn.Sequential of its parts."
@@ -80,7 +71,7 @@ def pieces(network: nn.Module) -> tuple[Piece, ...]:
 
 def can_be_cut(network: nn.Module) -> bool:
     """Whether `pieces` knows the network."""
-    return type(network) in _IN_TURN
+    return any(type(network).forward is kind.forward for kind in _IN_TURN)
 
 
 def head_start(row: Sequence[Piece]) -> int:
@@ -114,18 +105,25 @@ def place_of(row: Sequence[Piece], layer: str) -> int:
 def frozen_start(row: Sequence[Piece]) -> int:
     """Give how many of the first pieces give the same for the same images while the rest is trained.
 
-    They have no weight that is trained and no dropout.
+    They have no weight that is trained, no dropout, and no statistics that go on without weights that could be frozen.
     """
     for place, (_, module) in enumerate(row):
         trained = any(parameter.requires_grad for parameter in module.parameters())
-        if trained or any(isinstance(part, nn.modules.dropout._DropoutNd) for part in module.modules()):
+        if trained or any(map(_changes_in_training, module.modules())):
             return place
     return len(row)
 
 
+def _changes_in_training(module: nn.Module) -> bool:
+    """Whether a layer without weights that are trained gives something else in training than in evaluation."""
+    if isinstance(module, nn.modules.batchnorm._NormBase):
+        return not module.affine
+    return isinstance(module, nn.modules.dropout._DropoutNd)
+
+
 def _taken_apart(scope: str, module: nn.Module) -> Iterator[Piece]:
     for name, child in module.named_children():
-        if type(child) in _IN_TURN:
+        if can_be_cut(child):
             yield from _taken_apart(f"{scope}{name}.", child)
         else:
             yield scope + name, child

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from neocog.models.network import FlattenView
+from neocog.models.network import FlattenView, Row
 
 
 class BasicBlock(nn.Module):
@@ -63,7 +63,7 @@ class Bottleneck(nn.Module):
         return x
 
 
-class ResNet(nn.Module):
+class ResNet(Row):
     """Images (N, in_channels, H, W) of any size to logits (N, num_classes)."""
 
     def __init__(
@@ -84,12 +84,6 @@ class ResNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Give the logits, float (N, num_classes), of scaled images, float (N, in_channels, H, W)."""
-        for piece in self.children():
-            x = piece(x)
-        return x
 
 
 def resnet18(in_channels: int, num_classes: int) -> ResNet:

@@ -7,9 +7,9 @@ works in place, so that a hook on any layer sees that layer's own output.
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
-from neocog.models.network import FlattenView
+from neocog.models.network import FlattenView, Row
 
 # Channels of the 3x3 convolutions of each of the five stages; a 2x2 max pooling ends each stage.
 _STAGES: dict[int, tuple[tuple[int, ...], ...]] = {
@@ -20,7 +20,7 @@ _STAGES: dict[int, tuple[tuple[int, ...], ...]] = {
 }
 
 
-class VGG(nn.Module):
+class VGG(Row):
     """Images (N, in_channels, H, W), H and W at least 32, to logits (N, num_classes)."""
 
     def __init__(self, depth: int, in_channels: int, num_classes: int, *, batch_norm: bool) -> None:
@@ -38,12 +38,6 @@ class VGG(nn.Module):
             nn.Linear(4096, num_classes),
         )
         self.apply(_initialise)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Give the logits, float (N, num_classes), of scaled images, float (N, in_channels, H, W)."""
-        for piece in self.children():
-            x = piece(x)
-        return x
 
 
 def vgg(depth: int, in_channels: int, num_classes: int, *, batch_norm: bool = False) -> VGG:

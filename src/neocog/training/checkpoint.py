@@ -50,7 +50,7 @@ def write(path: Path, state: State, context: Mapping[str, Any]) -> None:
     """Write a state to `path`, whole or not at all."""
     tensors = _prefixed("network", state.network.state_dict())
     plain: dict[str, Any] = {name: getattr(state, name) for name in _PLACE}
-    plain |= {"context": dict(context), "stopping": vars(state.stopping)}
+    plain |= {"context": dict(context), "stopping": vars(state.stopping), "cached": state.cached}
     if state.optimizer is not None:
         own, plain["optimizer"] = optimizer_tensors(state.optimizer)
         tensors |= _prefixed("optimizer", own)
@@ -84,6 +84,7 @@ def restore(state: State, tensors: Mapping[str, torch.Tensor], plain: Mapping[st
     _check_fits(state.network, _under("network", tensors))
     for name in _PLACE:
         setattr(state, name, plain[name])
+    state.cached = plain.get("cached")
     for name, value in plain["stopping"].items():
         setattr(state.stopping, name, value)
     copy_weights(state.network, _under("network", tensors))

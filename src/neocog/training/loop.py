@@ -44,8 +44,9 @@ class Work:
 class Job:
     """What a training needs and does not change.
 
-    `work` gives what a stage trains, `loss` its training loss; `State.network` has the weights. `save` is called at
-    every point from which the training could go on, with `True` where it must not wait.
+    `work` gives what a stage trains, and may raise `StopRequested` while it prepares that; `loss` is its training loss;
+    `State.network` has the weights. `save` is called at every point from which the training could go on, with `True`
+    where it must not wait.
     """
 
     stages: Sequence[Stage]
@@ -66,7 +67,11 @@ def fit(job: Job, state: State, listeners: Sequence[Listener] = ()) -> Stopped:
         stage = job.stages[state.stage]
         if state.optimizer is None:
             state.prepare_stage(stage, optimizer=job.optimizer)
-        work, loss = job.work(stage), job.loss(stage.train)
+        try:
+            work, loss = job.work(stage), job.loss(stage.train)
+        except StopRequested as request:
+            job.save(state, True)
+            return _stopped(request.reason, False, listeners)
         reason = tell(
             listeners,
             StageStarted(state.stage, stage.name, stage.train.epochs, work.batches.steps, state.epoch, state.step),

@@ -127,6 +127,9 @@ def with_published_images(recipe: Recipe) -> Recipe:
     if not recipe.model.pretrained or all(given[key] is not None for key in _IMAGE_KEYS):
         return recipe
     usual = _published(recipe) if recipe.model.pretrained == IMAGENET else _of_run(recipe.model.pretrained)
+    if usual and len({recipe.data.channels, usual["channels"]} - {None}) == 2:
+        # The first convolution is adapted to the other number of channels; what is scaled is the same for each.
+        usual |= {key: [sum(usual[key]) / len(usual[key])] for key in ("mean", "std")}
     return recipe.with_values({f"data.{key}": value for key, value in usual.items() if given[key] is None})
 
 
@@ -145,9 +148,6 @@ def _published(recipe: Recipe) -> dict[str, Any]:
     name = _bare_name(recipe)
     expected = preprocessing(name or " ".join(recipe.model.network.split()))
     mean, std = list(expected.mean), list(expected.std)
-    if recipe.data.channels == 1:
-        # The first convolution is adapted to gray images, whose mean is that of the three channels.
-        mean, std = [sum(mean) / len(mean)], [sum(std) / len(std)]
     return {"image_size": transfer_size(name), "channels": 3, "mean": mean, "std": std}
 
 

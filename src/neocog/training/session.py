@@ -16,14 +16,16 @@ from torch import nn
 from neocog import __version__
 from neocog.data import DataSet
 from neocog.data.registry import find
+from neocog.data.source import Progress
 from neocog.errors import NeocogError, RecipeError, RunError
 from neocog.files import remove_leftovers, write_whole
 from neocog.recipe import Recipe, default_recipe, settings_by_name
 from neocog.run import CHECKPOINT, HISTORY, LOG, METRICS, RECIPE, SKIPPED, WEIGHTS, Run, new_folder, write_history
 from neocog.training import checkpoint
+from neocog.training.evaluation import StopRequested
 from neocog.training.events import EpochDone, Event, Listener, Stopped
 from neocog.training.finishing import finish, write_weights
-from neocog.training.interrupt import Interrupt
+from neocog.training.interrupt import INTERRUPTED, Interrupt
 from neocog.training.loop import Job, fit
 from neocog.training.losses import build_loss
 from neocog.training.preparing import Prepared, fingerprint, is_code, prepare
@@ -183,10 +185,16 @@ def _carry_out(prepared: Prepared, folder: Path, bar: ProgressBar | None, listen
         state = _restored(prepared, folder)
         keeper = _Keeper(prepared, folder, state)
         everyone: list[Listener] = [*([bar] if bar else []), log, keeper, *listeners, interrupt]
+
+        def told(what: str, done: int, total: int) -> None:
+            if bar:
+                bar.data(what, done, total)
+            if interrupt.asked:
+                raise StopRequested(INTERRUPTED)
+
         try:
-            stopped = (
-                fit(_job(prepared, folder, bar), state, everyone) if not state.finished else Stopped("finished", True)
-            )
+            done = Stopped("finished", True)
+            stopped = done if state.finished else fit(_job(prepared, folder, state, told), state, everyone)
         except NeocogError as error:
             log.write(f"failed: {error}")
             raise
@@ -200,13 +208,13 @@ def _carry_out(prepared: Prepared, folder: Path, bar: ProgressBar | None, listen
     return Run(folder)
 
 
-def _job(prepared: Prepared, folder: Path, bar: ProgressBar | None) -> Job:
+def _job(prepared: Prepared, folder: Path, state: State, progress: Progress) -> Job:
     settings, data = prepared.recipe.train, prepared.data
     counts = data.train.class_counts().tolist()
     context = {"data": fingerprint(data), "version": __version__, "torch": torch.__version__}
     return Job(
         stages=prepared.recipe.stages(),
-        work=lambda stage: stage_work(prepared, stage, bar.data if bar else None),
+        work=lambda stage: stage_work(prepared, stage, progress, state),
         loss=lambda stage: build_loss(stage, counts, prepared.hardware.device),
         hardware=prepared.hardware,
         save=checkpoint.Checkpointer(folder / CHECKPOINT, settings.checkpoint_seconds, context),

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from neocog.data.imageset import ImageSet
 from neocog.data.memory import available_memory
 from neocog.data.source import Progress
+from neocog.data.twins import together
 from neocog.errors import RecipeError
 from neocog.features import features
 from neocog.models.pieces import Piece, Pieces, can_be_cut, frozen_start, head_start, pieces
@@ -18,7 +20,7 @@ from neocog.recipe import Stage, TrainSettings
 from neocog.training.batches import TensorBatches
 from neocog.training.evaluation import OrderedBatches
 from neocog.training.loop import Work
-from neocog.training.state import freeze, frozen_names
+from neocog.training.state import State, freeze, frozen_names
 
 if TYPE_CHECKING:
     from neocog.training.preparing import Prepared
@@ -28,13 +30,16 @@ SOLVED = "logistic-regression"
 _SHARE = 4
 
 
-def stage_work(prepared: Prepared, stage: Stage, progress: Progress | None = None) -> Work:
+def stage_work(prepared: Prepared, stage: Stage, progress: Progress | None = None, state: State | None = None) -> Work:
     """Give what a stage trains, its frozen layers being frozen already.
 
     Where the first pieces of the network are frozen and the images come unchanged, these pieces run once over the
-    images, and the stage trains the rest on what they gave.
+    images, and the stage trains the rest on what they gave. `state` remembers how many pieces, since that depends on
+    the memory that was free when the stage began: a training that goes on goes on as it began.
     """
-    start = _cached_pieces(prepared, stage)
+    start = _cached_pieces(prepared, stage) if state is None or state.cached is None else state.cached
+    if state is not None:
+        state.cached = start
     if not start:
         return _whole(prepared, stage)
     row = pieces(prepared.network)
@@ -51,7 +56,7 @@ def stage_work(prepared: Prepared, stage: Stage, progress: Progress | None = Non
     if stage.train.optimizer == SOLVED:
 
         def solve() -> tuple[float, int, int]:
-            return _solved(row, of_train, train.labels, stage.train)
+            return _solved(row, of_train, train, stage.train)
 
     return Work(rest, batches, None if ordered is None else lambda: ordered, solve)
 
@@ -135,15 +140,17 @@ def _batches(prepared: Prepared, of_train: Tensor, settings: TrainSettings) -> T
 
 
 @torch.no_grad()
-def _solved(row: Sequence[Piece], of_train: Tensor, labels: Tensor, settings: TrainSettings) -> tuple[float, int, int]:
+def _solved(row: Sequence[Piece], of_train: Tensor, train: ImageSet, settings: TrainSettings) -> tuple[float, int, int]:
     """Set the last layer to the solution; give its summed loss, number right and number of images."""
     from neocog.transfer.head import fit_head
 
     layer = row[-1][1]
     assert isinstance(layer, nn.Linear)
-    flat = of_train.flatten(1)
+    flat, labels, penalty = of_train.flatten(1), train.labels, settings.l2_penalty
+    # What shows the same or is of one group would, in folds of its own, speak for too small a penalty.
+    groups = together(train.images.numpy(), train.groups) if penalty == "auto" else None
     head = fit_head(
-        flat.numpy(), labels.numpy(), layer.out_features, l2_penalty=settings.l2_penalty, seed=settings.seed
+        flat.numpy(), labels.numpy(), layer.out_features, l2_penalty=penalty, groups=groups, seed=settings.seed
     )
     layer.weight.copy_(torch.from_numpy(head.weight))
     if layer.bias is not None:

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from neocog.data.names import natural_sort
 from neocog.errors import RecipeError
-from neocog.models.pieces import pieces
+from neocog.models.pieces import can_be_cut, pieces
 from neocog.recipe import Stage, TrainSettings
 from neocog.training.average import MovingAverage
 from neocog.training.optimizers import build_optimizer
@@ -28,7 +28,7 @@ class State:
 
     `loss_sum`, `correct` and `seen` are the epoch's sums up to `step`; `best` holds the weights to keep so far (those
     of the best epoch, or of the last where the recipe says so), which belong to row `best_at` of the history. Weights
-    that came frozen stay so in every stage.
+    that came frozen stay so in every stage. `cached` is the number of pieces whose features the stage trains on.
     """
 
     network: nn.Module
@@ -45,6 +45,7 @@ class State:
     correct: int = 0
     seen: int = 0
     finished: bool = False
+    cached: int | None = None
     frozen: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,15 +55,16 @@ class State:
         """Freeze what the stage freezes and give it an optimiser (and average) of its own."""
         freeze(self.network, stage.freeze, always=self.frozen)
         self.network.zero_grad(set_to_none=True)
-        # Logistic regression is solved, not stepped.
-        if stage.train.optimizer != "logistic-regression":
-            self.optimizer = optimizer or build_optimizer(trained_groups(self.network, stage.train), stage.train)
+        # Logistic regression is solved, not stepped: there is nothing to average either.
+        if stage.train.optimizer == "logistic-regression":
+            return
+        self.optimizer = optimizer or build_optimizer(trained_groups(self.network, stage.train), stage.train)
         self.average = MovingAverage(self.network, stage.train.ema) if stage.train.ema else None
 
     def next_stage(self) -> None:
         """Go on to the beginning of the next stage."""
         self.stage, self.epoch, self.stopping.waited = self.stage + 1, 0, 0
-        self.optimizer = self.average = None
+        self.optimizer = self.average = self.cached = None
         self.clear_sums()
 
     def next_epoch(self) -> None:
@@ -112,6 +114,11 @@ def check_stages(network: nn.Module, stages: Sequence[Stage]) -> None:
                 f"stage {stage.name!r}: every weight is frozen" if stage.freeze or frozen else "there are no weights"
             )
             raise RecipeError(f"{which}, so there is nothing to train; leave at least one layer to train.")
+        if stage.train.layer_lr_decay != 1 and not can_be_cut(network):
+            raise RecipeError(
+                f"stage {stage.name!r}: layer_lr_decay goes by the order of the layers, and neocog does not know that "
+                f"of {type(network).__name__}. Leave it out, or let your code give an nn.Sequential of its parts."
+            )
 
 
 def frozen_names(network: nn.Module) -> frozenset[str]:

@@ -12,10 +12,11 @@ import torch
 from neocog.data.geometry import Geometry
 from neocog.data.loading import choose_geometry, find_source
 from neocog.data.source import Int64, Progress, Source, UInt8
-from neocog.data.twins import group_numbers, twins
+from neocog.data.twins import together, twins
 from neocog.errors import DataError, WeightsError
 from neocog.features import features
 from neocog.recipe import DataSettings
+from neocog.transfer.folds import stratified_part
 from neocog.transfer.head import Float64
 from neocog.transfer.learning_curve import CurvePoint, Forecast, extrapolate, learning_curve
 from neocog.transfer.levels import Levels
@@ -157,14 +158,14 @@ def advise(
     """Measure the training images of a data set, folder or CSV file by linear probes; its other parts are not read.
 
     Of large sets a stratified part is looked at: 1,500 images, or so many for each of the `minutes` that a training may
-    take. Images of the same group stay in one fold; without `groups`, images with the same pixels. Raises `DataError`
+    take. Images of the same group or with the same pixels stay in one fold. Raises `DataError`
     where there are no two classes of two images.
     """
     found = find_source(source, groups=groups, skip_list=skip_list, progress=progress)
     train = found.only(np.flatnonzero(found.parts == "train"))
     train, notes = _without_lonely(train)
     counts = np.bincount(train.labels, minlength=len(train.classes))
-    part = train.only(_part(train.labels, round(_IMAGES_A_MINUTE * max(1.0, minutes or 1.0)), seed))
+    part = train.only(stratified_part(train.labels, round(_IMAGES_A_MINUTE * max(1.0, minutes or 1.0)), seed))
     native = part.pixels.native(progress)
     side = None if native.image_size is None else max(native.image_size)
     small = side is not None and side <= _SMALL
@@ -172,11 +173,11 @@ def advise(
     geometry = choose_geometry(part, DataSettings(image_size=size, channels=3))
     part, images, more = _decoded(part, geometry, progress)
     same = twins(images)
-    together = _groups(part, same)
-    pixels = cross_validate(_small_pixels(images), part.labels, len(part.classes), groups=together, seed=seed)
+    units = together(images, part.groups, same)
+    pixels = cross_validate(_small_pixels(images), part.labels, len(part.classes), groups=units, seed=seed)
     measured, missing = None, ""
     try:
-        measured = _measured(torch.from_numpy(images), part, geometry, together, seed, progress)
+        measured = _measured(torch.from_numpy(images), part, geometry, units, seed, progress)
     except WeightsError as error:
         missing = str(error)
     return Advice(
@@ -198,7 +199,7 @@ def _measured(
     images: torch.Tensor,
     part: Source,
     geometry: Geometry,
-    groups: list[object] | None,
+    groups: Int64 | None,
     seed: int,
     progress: Progress | None,
 ) -> Measured:
@@ -244,18 +245,6 @@ def _only_classes(source: Source, kept: Int64) -> Source:
     return replace(found, classes=tuple(source.classes[label] for label in kept), labels=new[found.labels])
 
 
-def _part(labels: Int64, most: int, seed: int) -> Int64:
-    """Give the rows of a part in which the classes have their shares, and two images at least."""
-    if len(labels) <= most:
-        return np.arange(len(labels))
-    order = np.random.default_rng(seed).permutation(len(labels))
-    rows = []
-    for label in np.unique(labels):
-        own = order[labels[order] == label]
-        rows.append(own[: max(2, round(most * len(own) / len(labels)))])
-    return np.sort(np.concatenate(rows))
-
-
 def _decoded(part: Source, geometry: Geometry, progress: Progress | None) -> tuple[Source, UInt8, list[str]]:
     images = np.empty((len(part), *geometry.shape), np.uint8)
     kept, bad = part.pixels.read(geometry, images, progress)
@@ -265,14 +254,6 @@ def _decoded(part: Source, geometry: Geometry, progress: Progress | None) -> tup
     rows = np.flatnonzero(counts[readable.labels] >= 2)
     readable, more = _without_lonely(readable)
     return readable, images[rows], [*notes, *more]
-
-
-def _groups(part: Source, same: list[list[int]]) -> list[object] | None:
-    """Name what must stay in one fold: the groups that were asked for, and images with the same pixels."""
-    if part.groups is None and not same:
-        return None
-    numbers = group_numbers(len(part), same)
-    return list(numbers) if part.groups is None else list(part.groups)
 
 
 def _small_pixels(images: UInt8) -> np.ndarray[Any, np.dtype[np.float32]]:

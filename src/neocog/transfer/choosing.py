@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from neocog.data import DataSet
+from neocog.data.memory import available_memory
 from neocog.data.source import Progress
-from neocog.data.twins import group_numbers, twins
+from neocog.data.twins import together
 from neocog.errors import DataError
 from neocog.features import features
 from neocog.files import write_whole
@@ -34,6 +35,8 @@ from neocog.transfer.trying import TooLong, Trial, try_training
 _STEP, _LAST_STEP = 4.0, 1.3
 _TIMED = 16
 _FOLDS = 5
+# Of the memory that is free, the share that the images of a fold may take.
+_SHARE = 2
 
 Tell = Callable[[str], None]
 
@@ -84,6 +87,7 @@ class _Choosing:
         self.figures: dict[str, Any] = {}
         self.prepared = prepare(self.recipe, progress=progress)
         self.seconds = _seconds_an_image(self.prepared)
+        self.groups = _groups(self.prepared.data)
 
     def choice(self) -> Choice:
         """Measure and decide."""
@@ -129,10 +133,17 @@ class _Choosing:
     def _folds(self) -> Folds | None:
         train = self.prepared.data.train
         try:
-            return folds(train.labels.numpy(), _groups(self.prepared.data), _FOLDS, self.recipe.train.seed)
+            parts = folds(train.labels.numpy(), self.groups, _FOLDS, self.recipe.train.seed)
         except DataError as error:
             self.say(f"nothing could be measured by cross-validation: {error}")
             return None
+        if any(len(np.unique(train.labels.numpy()[rows])) < 2 for rows, _ in parts):
+            self.say(
+                "nothing could be measured by cross-validation: all images of a class show the same or are of one "
+                "group, and without them one class is left."
+            )
+            return None
+        return parts
 
     def _extraction(self, recipe: Recipe, parts: Folds) -> tuple[Trial, Recipe]:
         """Measure the head on frozen features, and give the recipe its penalty."""
@@ -141,9 +152,9 @@ class _Choosing:
             frozen_front(self.prepared), self.prepared.data.train.images, self.prepared.hardware, progress=self.progress
         )
         flat, labels = rows.flatten(1).numpy(), self.prepared.data.train.labels.numpy()
-        classes, seed, groups = len(self.prepared.data.classes), self.recipe.train.seed, _groups(self.prepared.data)
-        found = cross_validate(flat, labels, classes, groups=groups, folds=_FOLDS, seed=seed)
-        penalty = chosen_penalty(flat, labels, groups, seed)
+        classes, seed = len(self.prepared.data.classes), self.recipe.train.seed
+        found = cross_validate(flat, labels, classes, groups=self.groups, folds=_FOLDS, seed=seed)
+        penalty = chosen_penalty(flat, labels, self.groups, seed)
         trial = Trial(found.probabilities, found.predictions, labels, time.monotonic() - begun)
         self._record("extraction", trial, len(parts))
         self.say(f"extraction, in {len(parts)}-fold cross-validation inside the training images: {_told(trial)}.")
@@ -161,7 +172,14 @@ class _Choosing:
 
     def _tried(self, candidate: _Candidate, parts: Folds) -> Trial | None:
         """Cross-validate a candidate, if it and the training that follows end in time."""
-        images = len(self.prepared.data.train)
+        train = self.prepared.data.train
+        images = len(train)
+        if train.images.nbytes > available_memory() // _SHARE:
+            self.say(
+                f"{candidate.name} was not tried: the images of a fold do not fit into memory. "
+                "--recipe fine-tune does it without measuring."
+            )
+            return None
         folds_cost = len(parts) * (1 - 1 / len(parts)) * images * candidate.passes * self.seconds
         final_cost = images * candidate.passes * self.seconds
         left = self.end - time.monotonic()
@@ -223,8 +241,9 @@ def _told(trial: Trial) -> str:
 
 
 def _groups(data: DataSet) -> Int64:
-    """Images that show the same pixels belong together."""
-    return group_numbers(len(data.train), twins(data.train.images.numpy()))
+    """Images of the same group, or that show the same pixels, belong together."""
+    found = together(data.train.images.numpy(), data.train.groups)
+    return np.arange(len(data.train)) if found is None else found
 
 
 def _seconds_an_image(prepared: Prepared) -> float:

@@ -40,6 +40,18 @@ def folds(labels: npt.ArrayLike, groups: Groups | None = None, count: int = 5, s
     return [(np.flatnonzero(number != fold), np.flatnonzero(number == fold)) for fold in range(int(number.max()) + 1)]
 
 
+def stratified_part(labels: Int64, most: int, seed: int) -> Int64:
+    """Give the rows of a part in which the classes have their shares, and two images at least."""
+    if len(labels) <= most:
+        return np.arange(len(labels))
+    order = np.random.default_rng(seed).permutation(len(labels))
+    rows = []
+    for label in np.unique(labels):
+        own = order[labels[order] == label]
+        rows.append(own[: max(2, round(most * len(own) / len(labels)))])
+    return np.sort(np.concatenate(rows))
+
+
 def interval(right: int, total: int) -> tuple[float, float]:
     """Give the 95 % confidence interval of a proportion (Wilson 1927): (low, high) within 0 to 1."""
     from scipy.stats import binomtest

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neocog.errors import DataError
-from neocog.transfer.folds import Folds, Groups, Int64, folds
+from neocog.transfer.folds import Folds, Groups, Int64, folds, stratified_part
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -70,7 +70,7 @@ def fit_head(
     rows, numbers = check(features, labels, num_classes)
     mean, scale = _standard(rows)
     with _few_threads(rows):
-        turned, basis = _turned(_precise((rows - mean) / scale))
+        turned, basis = _turned(_standardised(rows, mean, scale))
         penalty = _choose_penalty(turned, numbers, groups, seed) if l2_penalty == "auto" else float(l2_penalty)
         weight, bias, present = _solved(turned, numbers, penalty)
     if basis is not None:
@@ -119,8 +119,12 @@ def _few_threads(rows: Floats) -> Any:
     return threadpool_limits(1 if min(rows.shape) <= _ROWS_FOR_THREADS else None)
 
 
-def _precise(rows: Floats) -> Floats:
-    return rows.astype(np.float64 if rows.size <= _ELEMENTS_IN_DOUBLE else np.float32, copy=False)
+def _standardised(rows: Floats, mean: Float64, scale: Float64) -> Floats:
+    # Of many rows there is room for one copy, and none in double precision.
+    found: Floats = np.array(rows, np.float64 if rows.size <= _ELEMENTS_IN_DOUBLE else np.float32)
+    found -= mean.astype(found.dtype)
+    found /= scale.astype(found.dtype)
+    return found
 
 
 def _turned(rows: Floats) -> tuple[Floats, Float64 | None]:
@@ -135,13 +139,13 @@ def chosen_penalty(features: Floats, labels: Int64, groups: Groups | None = None
     """Give the L2 penalty that `fit_head` would choose for these features (N, D) and labels (N,)."""
     mean, scale = _standard(features)
     with _few_threads(features):
-        return _choose_penalty(_turned(_precise((features - mean) / scale))[0], labels, groups, seed)
+        return _choose_penalty(_turned(_standardised(features, mean, scale))[0], labels, groups, seed)
 
 
 def _choose_penalty(rows: Floats, labels: Int64, groups: Groups | None, seed: int) -> float:
     kept = np.arange(len(rows))
     if len(rows) > _ROWS_TO_CHOOSE:
-        kept = _stratified_part(labels, _ROWS_TO_CHOOSE, seed)
+        kept = stratified_part(labels, _ROWS_TO_CHOOSE, seed)
     rows, labels = rows[kept], labels[kept]
     groups = None if groups is None else [groups[int(row)] for row in kept]
     if np.unique(labels, return_counts=True)[1].min() < 2:
@@ -185,17 +189,6 @@ def _lowest(trial: _Trial) -> float:
     for exponent in (best + 0.5, best - 0.5):
         trial.loss(exponent)
     return float(10.0 ** min(trial.losses, key=lambda exponent: (trial.losses[exponent], -exponent)))
-
-
-def _stratified_part(labels: Int64, size: int, seed: int) -> Int64:
-    from sklearn.model_selection import train_test_split
-
-    counts = np.bincount(labels)
-    # scikit-learn stratifies only what has two rows; the others are all kept
-    rare = counts[labels] < 2
-    rows = np.flatnonzero(~rare)
-    part, _ = train_test_split(rows, train_size=size, stratify=labels[rows], random_state=seed % 2**32)
-    return np.sort(np.concatenate([part, np.flatnonzero(rare)])).astype(np.int64)
 
 
 def _logistic(rows: Floats, labels: Int64, penalty: float, tolerance: float, begin: Any = None) -> Any:
