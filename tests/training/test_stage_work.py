@@ -130,6 +130,19 @@ def test_logistic_regression_over_more_than_the_head_says_what_to_freeze(picture
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
+def test_logistic_regression_with_class_weights_is_refused_before_anything_is_done(pictures: Path) -> None:
+    recipe = recipe_for(pictures, stages_of(extraction_stages), **{"train.class_weights": "balanced"})
+    with pytest.raises(RecipeError, match="takes no class_weights"):
+        prepare(recipe)
+
+
+def test_a_head_on_few_images_is_cross_validated_beside_the_validation_images(pictures: Path, tmp_path: Path) -> None:
+    run = trained(recipe_for(pictures, stages_of(extraction_stages)), tmp_path / "run")
+    found = run.metrics["cross_validation"]
+    assert found["images"] == run.metrics["train_images"] and found["procedure"] == "extraction"
+    assert found["interval95"][0] <= found["accuracy"] <= found["interval95"][1]
+
+
 def test_batch_norm_that_is_frozen_keeps_its_statistics_but_learns_its_weights(pictures: Path, tmp_path: Path) -> None:
     for frozen in (True, False):
         recipe = recipe_for(

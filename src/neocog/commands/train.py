@@ -146,9 +146,10 @@ def _report(run: Run) -> None:
 
 
 def _chosen(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give the figures of the procedure that was chosen by cross-validation; none where nothing was."""
+    """Give the figures of the procedure in cross-validation; none where there was none."""
     found = metrics.get("choice", {}).get("cross_validation", {})
-    return [tried for tried in found.get("tried", []) if tried["procedure"] == found.get("chosen")]
+    alone = [metrics["cross_validation"]] if "cross_validation" in metrics else []
+    return [tried for tried in found.get("tried", []) if tried["procedure"] == found.get("chosen")] or alone
 
 
 def _write_examples(run: Run) -> list[Path]:

@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from neocog.errors import RunError
+from neocog.errors import DataError, RunError
 from neocog.evaluation import Evaluation, measure
 from neocog.files import write_whole
 from neocog.run import CHOICE, METRICS, REPORT, WEIGHTS, Run
 from neocog.training import checkpoint
 from neocog.training.average import copy_weights
 from neocog.training.preparing import Prepared, metadata_of
-from neocog.training.stage_work import image_batches
+from neocog.training.stage_work import SOLVED, image_batches
 from neocog.training.state import State
 
 
@@ -46,9 +46,11 @@ def finish(prepared: Prepared, folder: Path, state: State) -> None:
         "epochs": len(state.history),
         "best_epoch": row,
     }
-    metrics |= chosen_by(folder)
+    metrics |= {} if (folder / CHOICE).is_file() else _cross_validated(prepared)
     metrics |= {part: evaluation.figures() for part, evaluation in found.items()}
     write_weights(folder / WEIGHTS, prepared, state.best, metrics)
+    # What was measured on the way, and how long that took, is no part of the weights.
+    metrics |= chosen_by(folder)
     # matplotlib is imported only now: a run that was interrupted draws nothing.
     from neocog.report.pictures import write_pictures
 
@@ -60,6 +62,22 @@ def finish(prepared: Prepared, folder: Path, state: State) -> None:
     if shown is not None:
         _write_report(prepared, folder, shown, metrics)
     write_whole(folder / METRICS, json.dumps(metrics, ensure_ascii=False, indent=2) + "\n")
+
+
+def _cross_validated(prepared: Prepared) -> dict[str, Any]:
+    """Of few images one part says little: give what a head that is solved is worth in all training images."""
+    from neocog.transfer.trying import FEW_IMAGES, try_head
+
+    stages = prepared.recipe.stages()
+    solved = [stage.train.optimizer == SOLVED for stage in stages] == [True]
+    if not solved or len(prepared.data.train) >= FEW_IMAGES:
+        return {}
+    try:
+        trial = try_head(prepared, folds=5, l2_penalty=stages[0].train.l2_penalty)
+    except DataError:
+        # A class of one image cannot be on both sides.
+        return {}
+    return {"cross_validation": trial.figures("extraction")}
 
 
 def chosen_by(folder: Path) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import numpy as np
 from neocog.data import DataSet
 from neocog.data.memory import available_memory
 from neocog.data.source import Progress
-from neocog.data.twins import together
 from neocog.errors import DataError
 from neocog.features import features
 from neocog.files import write_whole
@@ -24,11 +23,10 @@ from neocog.settings import StageSettings
 from neocog.training.preparing import Prepared, prepare
 from neocog.training.progress import duration
 from neocog.training.stage_work import frozen_front
-from neocog.transfer.folds import Folds, Int64, folds
+from neocog.transfer.folds import Folds, folds
 from neocog.transfer.head import chosen_penalty
-from neocog.transfer.probe import cross_validate
 from neocog.transfer.stages import all_layer_stages, extraction_stages, last_block_stages
-from neocog.transfer.trying import TooLong, Trial, try_training
+from neocog.transfer.trying import TooLong, Trial, kept_together, try_head, try_training
 
 # Passes through the whole network that an image costs: a step back takes about twice the time of one forward,
 # augmentation and the optimiser some more; the last quarter of the layers is about a third of the work.
@@ -87,7 +85,7 @@ class _Choosing:
         self.figures: dict[str, Any] = {}
         self.prepared = prepare(self.recipe, progress=progress)
         self.seconds = _seconds_an_image(self.prepared)
-        self.groups = _groups(self.prepared.data)
+        self.groups = kept_together(self.prepared.data)
 
     def choice(self) -> Choice:
         """Measure and decide."""
@@ -147,15 +145,9 @@ class _Choosing:
 
     def _extraction(self, recipe: Recipe, parts: Folds) -> tuple[Trial, Recipe]:
         """Measure the head on frozen features, and give the recipe its penalty."""
-        begun = time.monotonic()
-        rows = features(
-            frozen_front(self.prepared), self.prepared.data.train.images, self.prepared.hardware, progress=self.progress
-        )
-        flat, labels = rows.flatten(1).numpy(), self.prepared.data.train.labels.numpy()
-        classes, seed = len(self.prepared.data.classes), self.recipe.train.seed
-        found = cross_validate(flat, labels, classes, groups=self.groups, folds=_FOLDS, seed=seed)
-        penalty = chosen_penalty(flat, labels, self.groups, seed)
-        trial = Trial(found.probabilities, found.predictions, labels, time.monotonic() - begun)
+        trial = try_head(self.prepared, folds=_FOLDS, progress=self.progress)
+        rows = features(frozen_front(self.prepared), self.prepared.data.train.images, self.prepared.hardware)
+        penalty = chosen_penalty(rows.flatten(1).numpy(), trial.labels, self.groups, self.recipe.train.seed)
         self._record("extraction", trial, len(parts))
         self.say(f"extraction, in {len(parts)}-fold cross-validation inside the training images: {_told(trial)}.")
         stages = [stage.model_copy(update={"train": stage.train | {"l2_penalty": penalty}}) for stage in recipe.stage]
@@ -212,18 +204,7 @@ class _Choosing:
         return pays
 
     def _record(self, name: str, trial: Trial, count: int) -> None:
-        tried = self.figures.setdefault("tried", [])
-        tried.append(
-            {
-                "procedure": name,
-                "images": len(trial.labels),
-                "correct": trial.right,
-                "accuracy": trial.accuracy,
-                "interval95": list(trial.interval),
-                "folds": count,
-                "seconds": round(trial.seconds, 1),
-            }
-        )
+        self.figures.setdefault("tried", []).append(trial.figures(name) | {"folds": count})
 
 
 def difference(one: Trial, other: Trial) -> tuple[float, float]:
@@ -238,12 +219,6 @@ def _told(trial: Trial) -> str:
         f"{100 * trial.accuracy:.2f} % of {len(trial.labels):,} images right "
         f"(95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
     )
-
-
-def _groups(data: DataSet) -> Int64:
-    """Images of the same group, or that show the same pixels, belong together."""
-    found = together(data.train.images.numpy(), data.train.groups)
-    return np.arange(len(data.train)) if found is None else found
 
 
 def _seconds_an_image(prepared: Prepared) -> float:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import copy
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from neocog.data import DataSet
+from neocog.data.source import Progress
+from neocog.data.twins import together
+from neocog.features import features
 from neocog.models import ScaledNetwork
 from neocog.training.average import copy_weights
 from neocog.training.evaluation import OrderedBatches, logits_of
@@ -18,14 +22,19 @@ from neocog.training.events import Event, Listener
 from neocog.training.loop import Job, fit
 from neocog.training.losses import build_loss
 from neocog.training.preparing import Prepared
-from neocog.training.stage_work import stage_work
+from neocog.training.stage_work import frozen_front, stage_work
 from neocog.training.state import State
 from neocog.training.stopping import Stopping
 from neocog.transfer.folds import Folds, Int64, interval
-from neocog.transfer.head import Float64
+from neocog.transfer.head import Float64, Penalty
+from neocog.transfer.probe import cross_validate
 
 # A cross-validation that is nearly done is not thrown away: by this share of its time it may be late.
 _GRACE = 0.2
+
+
+# Above so many images a single figure is precise enough without cross-validation.
+FEW_IMAGES = 1000
 
 
 class TooLong(Exception):  # noqa: N818  # not an error: the answer that the time does not allow
@@ -43,7 +52,6 @@ class Trial:
     probabilities: Float64
     predictions: Int64
     labels: Int64
-    seconds: float
 
     @property
     def right(self) -> int:
@@ -59,6 +67,44 @@ class Trial:
     def interval(self) -> tuple[float, float]:
         """95 % interval of the accuracy (Wilson 1927)."""
         return interval(self.right, len(self.labels))
+
+    def figures(self, procedure: str) -> dict[str, Any]:
+        """The figures that a run keeps, as plain numbers."""
+        return {
+            "procedure": procedure,
+            "images": len(self.labels),
+            "correct": self.right,
+            "accuracy": self.accuracy,
+            "interval95": list(self.interval),
+        }
+
+
+def try_head(
+    prepared: Prepared, *, folds: int, l2_penalty: Penalty = "auto", progress: Progress | None = None
+) -> Trial:
+    """Fit a head to the features of all folds but one, ask about that one, and go round.
+
+    Images of a group, and those that show the same pixels, stay in one fold. Raises `DataError` as `cross_validate`.
+    """
+    data = prepared.data
+    rows = features(frozen_front(prepared), data.train.images, prepared.hardware, progress=progress)
+    labels = data.train.labels.numpy()
+    found = cross_validate(
+        rows.flatten(1).numpy(),
+        labels,
+        len(data.classes),
+        groups=kept_together(data),
+        folds=folds,
+        seed=prepared.recipe.train.seed,
+        l2_penalty=l2_penalty,
+    )
+    return Trial(found.probabilities, found.predictions, labels)
+
+
+def kept_together(data: DataSet) -> Int64:
+    """Give a number for each training image, the same for images of a group or of the same pixels: int64 (N,)."""
+    found = together(data.train.images.numpy(), data.train.groups)
+    return np.arange(len(data.train)) if found is None else found
 
 
 def try_training(prepared: Prepared, folds: Folds, *, deadline: float) -> Trial:
@@ -80,7 +126,7 @@ def try_training(prepared: Prepared, folds: Folds, *, deadline: float) -> Trial:
         expected = (time.monotonic() - begun) / done * len(folds)
         if begun + expected > deadline + _GRACE * expected:
             raise TooLong(expected)
-    return Trial(probabilities, probabilities.argmax(1), labels, time.monotonic() - begun)
+    return Trial(probabilities, probabilities.argmax(1), labels)
 
 
 def _answers(prepared: Prepared, train: Int64, test: Int64, watch: Listener) -> Float64:
