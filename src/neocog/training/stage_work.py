@@ -88,7 +88,7 @@ def check_solvable(network: nn.Module, stages: Sequence[Stage]) -> None:
         if stage.train.class_weights != "none":
             raise RecipeError(
                 f"stage {stage.name!r}: logistic regression takes no class_weights. Leave them out, or train the head "
-                "in steps, such as optimizer = \"adamw\"."
+                'in steps, such as optimizer = "adamw".'
             )
         row = pieces(network)
         head = head_start(row)
