@@ -48,6 +48,9 @@ def test_without_time_features_are_extracted_and_the_penalty_stands_in_the_recip
     (stage,) = choice.recipe.stages()
     assert stage.train.optimizer == "logistic-regression" and isinstance(stage.train.l2_penalty, float)
     assert [tried["procedure"] for tried in choice.figures["tried"]] == ["extraction"]
+    # nothing stands in it that does not happen
+    assert not choice.recipe.augment.active and choice.recipe.train.label_smoothing == 0
+    assert choice.recipe.train.batch_size == 8 and choice.recipe.train.threads == 1
     assert any("was not tried" in text and "--minutes" in text for text in heard)
     assert tuple(heard) == choice.reasons
 

@@ -19,7 +19,7 @@ from neocog.features import features
 from neocog.files import write_whole
 from neocog.recipe import Recipe
 from neocog.run import CHOICE
-from neocog.settings import StageSettings
+from neocog.settings import AugmentSettings, StageSettings, TrainSettings
 from neocog.training.preparing import Prepared, prepare
 from neocog.training.progress import duration
 from neocog.training.stage_work import frozen_front
@@ -35,6 +35,9 @@ _TIMED = 16
 _FOLDS = 5
 # Of the memory that is free, the share that the images of a fold may take.
 _SHARE = 2
+_OF_ANY_TRAINING = (
+    "seed", "device", "threads", "precision", "memory_format", "kernels", "batch_size", "checkpoint_seconds"
+)  # fmt: skip
 
 Tell = Callable[[str], None]
 
@@ -96,7 +99,7 @@ class _Choosing:
             f"{len(train):,} training images of {len(data.classes)} classes: {self.recipe.model.network} with trained "
             f"weights turns each into features, and a new head learns on them."
         )
-        extraction = self._with(extraction_stages(network))
+        extraction = _without_steps(self._with(extraction_stages(network)))
         parts = self._folds()
         if parts is None:
             return self._choice(extraction)
@@ -205,6 +208,12 @@ class _Choosing:
 
     def _record(self, name: str, trial: Trial, count: int) -> None:
         self.figures.setdefault("tried", []).append(trial.figures(name) | {"folds": count})
+
+
+def _without_steps(recipe: Recipe) -> Recipe:
+    """Give a recipe whose only stage is solved, without what would be said of steps and of changed images."""
+    kept = {name: getattr(recipe.train, name) for name in _OF_ANY_TRAINING}
+    return recipe.model_copy(update={"augment": AugmentSettings(), "train": TrainSettings(**kept)})
 
 
 def difference(one: Trial, other: Trial) -> tuple[float, float]:
