@@ -77,7 +77,8 @@ def _fail(message: str, code: int) -> None:
 def _interrupted(arguments: Sequence[str]) -> str:
     """Say how to go on where a training can have been stopped; any other command has to begin again."""
     trains = not _TRAINING.isdisjoint(arguments[:1])
-    return "interrupted." + (" A run goes on from its last checkpoint with: neocog resume RUN" if trains else "")
+    goes_on = " A run that was begun goes on from its last checkpoint with: neocog resume RUN"
+    return "interrupted." + (goes_on if trains else "")
 
 
 def _message(error: Exception) -> str | None:

@@ -133,6 +133,13 @@ class _Choosing:
 
     def _folds(self) -> Folds | None:
         train = self.prepared.data.train
+        single = [name for name, count in zip(train.classes, train.class_counts().tolist(), strict=True) if count < 2]
+        if single:
+            self.say(
+                "nothing could be measured by cross-validation, which needs two images of each class; there is one of: "
+                f"{', '.join(single[:5])}{', …' if len(single) > 5 else ''}."
+            )
+            return None
         try:
             parts = folds(train.labels.numpy(), self.groups, _FOLDS, self.recipe.train.seed)
         except DataError as error:
